@@ -49,6 +49,9 @@ class Settings:
     api_host: str = setting("127.0.0.1", "Address that the embedded stack's web server binds.")
     api_port: int = setting(8686, "Port that the embedded stack's web server binds.", least=1, most=65535)
     api_token: str | None = setting(None, "Token that the web server wants; required on any but a loopback address.")
+    api_tls_cert: Path | None = setting(None, "Certificate chain (PEM) of the web server; needed off loopback.")
+    api_tls_key: Path | None = setting(None, "Private key (PEM) of that certificate.")
+    api_names: str = setting("", "Further host names under which the web server is asked for, comma-separated.")
     stack: str | None = setting(
         None, "Insist on one stack; without it ELK where Docker can run it.", choices=("elk", "embedded")
     )
