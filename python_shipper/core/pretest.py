@@ -1,0 +1,132 @@
+"""What a text must hold for a pattern to have any chance, so that most log texts never meet a regular expression.
+
+The conditions are derived from the pattern itself, never written by hand: a condition that is too strict would let
+personal data through. Where nothing can be derived the pattern is always tried.
+"""
+
+from __future__ import annotations
+
+import re._constants as constants  # type: ignore[import-not-found]  # no stubs; the syntax tree of a pattern
+import re._parser as parser  # type: ignore[import-not-found]
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+# Two classes of characters, each with the table that turns its members into one byte: a pattern that wants seven
+# digits or separators in a row can only match where the translated text holds seven of that byte.
+NUMERIC = frozenset("0123456789 ()+-")
+CAPITAL = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ ")
+MAX_SET = 4
+
+
+def table(members: frozenset[str]) -> bytes:
+    """The translation of UTF-8 bytes under which every member of a class becomes `#` and `#` itself does not."""
+    return bytes(35 if chr(b) in members else 0 if b == 35 else b for b in range(256))
+
+
+NUMERIC_TABLE = table(NUMERIC)
+CAPITAL_TABLE = table(CAPITAL)
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """Necessary conditions of one pattern: runs of a class, and groups of texts of each of which one must occur."""
+
+    numeric: int
+    capital: int
+    texts: tuple[tuple[bytes, ...], ...]
+
+    def met(self, text: bytes, numeric: bytes, capital: bytes) -> bool:
+        """Whether a match is possible in ``text``; ``numeric`` and ``capital`` are its translations."""
+        if b"#" * self.numeric not in numeric or b"#" * self.capital not in capital:
+            return False
+        return all(any(part in text for part in group) for group in self.texts)
+
+
+def needs(pattern: str) -> Needs:
+    """The conditions that ``pattern`` (the syntax of masking.yml) puts on a text."""
+    items = list(parser.parse(pattern))
+    return Needs(longest_run(items, NUMERIC), longest_run(items, CAPITAL), tuple(required_texts(items)))
+
+
+def longest_run(items: Iterable[Any], members: frozenset[str]) -> int:
+    """The longest stretch of ``items`` whose characters all are in ``members``, in characters at the least."""
+    longest = run = 0
+    for inside, least in (extent(item, members) for item in items):
+        run = run + least if inside else 0
+        longest = max(longest, run if inside else least)
+    return longest
+
+
+def extent(item: Any, members: frozenset[str]) -> tuple[bool, int]:
+    """Whether an item matches only ``members``, with its least length; otherwise the longest run inside of it."""
+    op, value = item
+    if op in (constants.ASSERT, constants.ASSERT_NOT):
+        return True, 0
+    if op is constants.MAX_REPEAT:
+        least, _, body = value
+        inside, length = whole(body, members)
+        return inside, least * length if inside else (length if least else 0)
+    if op is constants.SUBPATTERN:
+        return whole(value[3], members)
+    if op is constants.BRANCH:
+        parts = [whole(body, members) for body in value[1]]
+        if all(inside for inside, _ in parts):
+            return True, min(length for _, length in parts)
+        return False, min(longest_run(body, members) for body in value[1])
+    characters = possible(item)
+    return (characters is not None and characters <= members), 1 if characters and characters <= members else 0
+
+
+def whole(body: Any, members: frozenset[str]) -> tuple[bool, int]:
+    """``extent`` of a sequence."""
+    parts = [extent(item, members) for item in body]
+    if all(inside for inside, _ in parts):
+        return True, sum(length for _, length in parts)
+    return False, longest_run(body, members)
+
+
+def possible(item: Any) -> frozenset[str] | None:
+    """The characters that a one-character item can match; None where they are many or unknown."""
+    op, value = item
+    if op is constants.LITERAL:
+        return frozenset(chr(value))
+    if op is not constants.IN or any(part is constants.NEGATE or part is constants.CATEGORY for part, _ in value):
+        return None
+    ranges = [(v, v) if part is constants.LITERAL else v for part, v in value]
+    if sum(high - low + 1 for low, high in ranges) > 256:
+        return None
+    return frozenset(chr(c) for low, high in ranges for c in range(low, high + 1))
+
+
+def required_texts(items: Iterable[Any]) -> Iterator[tuple[bytes, ...]]:
+    """Groups of texts: every match holds at least one text of each group."""
+    literal = ""
+    for item in [*items, (None, None)]:
+        op, value = item
+        if op is constants.LITERAL:
+            literal += chr(value)
+            continue
+        if literal:
+            yield (literal.encode(),)
+            literal = ""
+        yield from inner_texts(item)
+
+
+def inner_texts(item: Any) -> Iterator[tuple[bytes, ...]]:
+    """The groups that a single item other than a literal asks for."""
+    op, value = item
+    if op is constants.SUBPATTERN:
+        yield from required_texts(value[3])
+    elif op is constants.MAX_REPEAT and value[0] > 0:
+        yield from required_texts(value[2])
+    elif op is constants.BRANCH:
+        found = [list(required_texts(body)) for body in value[1]]
+        if all(found):
+            # Of each branch the group with the longest texts: it is met the least often.
+            best = [max(groups, key=lambda group: min(map(len, group))) for groups in found]
+            yield tuple(dict.fromkeys(text for group in best for text in group))
+    elif op is constants.IN:
+        characters = possible(item)
+        if characters and len(characters) <= MAX_SET:
+            yield tuple(sorted(character.encode() for character in characters))
