@@ -1,0 +1,63 @@
+"""The pipeline beside its golden cases (tests/pipeline): the quick way and the careful way give the same document."""
+
+import json
+from typing import Any
+
+import pytest
+
+from python_shipper.agent import decode
+from python_shipper.agent.pipeline import Pipeline, Source
+from python_shipper.core.clock import parsed_ms
+
+NOW = parsed_ms("2026-11-22T06:00:00Z")
+SOURCE = Source("/var/log/app/orders.ecs.log", "ab" * 32, 128)
+EMITTED: dict[str, Any] = {
+    "@timestamp": "2026-11-22T05:21:40.123Z",
+    "log.level": "info",
+    "message": "order executed for kim@example.com",
+    "ecs.version": "9.4.0",
+    "service": {"name": "orders"},
+    "event": {"id": "01KAN0000000000000000000AB", "duration": 12},
+    "labels": {"team": "a"},
+    "christmas": {"bid": {"price": 1.5}, "extra": {"phone": "010-1234-5678", "n": 1, "deep": {"er": True}}},
+}
+
+
+@pytest.fixture
+def pipeline() -> Pipeline:
+    return Pipeline()
+
+
+def line(**changes: Any) -> bytes:
+    return json.dumps({**EMITTED, **changes}, ensure_ascii=False).encode()
+
+
+def test_both_ways_agree_on_a_line_of_ours(pipeline: Pipeline) -> None:
+    assert pipeline._checked.todo(json.loads(line())) is not None
+    quickly = pipeline.process(line(), SOURCE, NOW)
+    assert quickly == pipeline._carefully(line(), SOURCE, NOW)
+    assert quickly.document["message"] == "order executed for ***.com"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"user": "bob"},
+        {"christmas": {"bid": {"price": 10**30}}},
+        {"christmas": {"extra": {"n": None}}},
+        {"christmas": {"extra": {"n": 10**25}}},
+        {"christmas": {"extra": {"n": "x" * 9000}}},
+        {"log.level": "INFO"},
+        {"log": {"offset": 7}},
+        {"event": {"id": "no-ulid"}},
+        {"tags": "one"},
+        {"@timestamp": "2026-11-22 05:21"},
+        {"@timestamp": "2026-02-30T00:00:00.000Z"},
+    ],
+)
+def test_the_quick_way_leaves_anything_unusual_to_the_careful_one(pipeline: Pipeline, changes: dict[str, Any]) -> None:
+    assert pipeline._checked.todo(json.loads(line(**changes))) is None
+
+
+def test_every_invalid_byte_is_one_replacement_character() -> None:
+    assert decode.line_text(b"a\xe2\x82b\xf0\x9f\x98c\xff") == "a\ufffd\ufffdb\ufffd\ufffd\ufffdc\ufffd"
