@@ -1,0 +1,112 @@
+"""The ELK stack under Docker Compose: whether it can run here, starting it, stopping it, and how it is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from python_shipper.errors import StackError
+from python_shipper.settings import Settings
+from python_shipper.stack import certificates, docker, secrets, sentinel
+from python_shipper.stack.api import Api
+
+Report = Callable[[str], None]
+PROGRESS_SECONDS = 2
+
+
+def usable(settings: Settings) -> tuple[bool, str]:
+    """Whether ELK can run on this machine, and why (not), as half a sentence; asks for at most a minute."""
+    try:
+        engine = docker.require_engine()
+        docker.require_images()
+    except StackError as error:
+        return False, str(error)
+    return True, f"{engine} is here"
+
+
+def up(settings: Settings, report: Report) -> None:
+    """Start what does not run yet, wait until a test line is searchable, and say where everything is.
+
+    Raises:
+        StackError: a container failed or did not become healthy; the message names it and its last line.
+        ConfigurationError: the passwords or certificates cannot be used.
+    """
+    variables = docker.variables()
+    folder = secrets_folder()
+    secrets.ensure(folder)
+    certificates.ensure(folder, certificates.names(variables.get("CERTIFICATE_NAMES", "")))
+    launch(report)
+    report("waiting until a test line is searchable …")
+    seconds = sentinel.send_and_find(docker.project() / variables["LOG_DIR"], elasticsearch(variables))
+    report(f"a test line was searchable after {seconds:.1f} s")
+    report(f"Kibana         {variables['KIBANA_PUBLIC_URL']}  (user logs_admin)")
+    report(f"Elasticsearch  {elasticsearch(variables).url}")
+    report(f"passwords      {folder / secrets.PASSWORDS}, the authority's certificate beside it: ca.crt")
+
+
+def launch(report: Report) -> None:
+    """``docker compose up`` in order of dependence, telling each container's change of state."""
+    shown: dict[str, str] = {}
+    with docker.started("up", "--detach", "--remove-orphans") as starting:
+        while starting.process.poll() is None:
+            time.sleep(PROGRESS_SECONDS)
+            tell_changes(shown, report)
+        if starting.process.returncode != 0:
+            raise StackError(f"docker compose up: {why_it_failed() or docker.last_line(starting.said())}")
+    tell_changes(shown, report)
+
+
+def tell_changes(shown: dict[str, str], report: Report) -> None:
+    """Report the containers whose state is another than in ``shown``, and remember it there."""
+    for service, text in services().items():
+        if shown.get(service) != text:
+            shown[service] = text
+            report(f"  {service}: {text}")
+
+
+def why_it_failed() -> str | None:
+    """The first container that exited in error or is unhealthy, with its last line."""
+    for container in docker.containers():
+        if container["Health"] == "unhealthy" or (container["State"] == "exited" and container["ExitCode"] != 0):
+            service = container["Service"]
+            line = docker.last_line(docker.compose("logs", "--no-log-prefix", "--tail=20", service))
+            return f"{service} is {state(container)}: {line}"
+    return None
+
+
+def down(settings: Settings, report: Report) -> None:
+    """Stop and remove the containers and networks; volumes (the data) stay."""
+    if docker.containers():
+        report("stopping the ELK stack …")
+        docker.compose("--profile=*", "down", "--remove-orphans", timeout_seconds=None)
+
+
+def status(settings: Settings) -> dict[str, Any]:
+    """``running`` and a state a service, such as ``running (healthy)`` or ``exited (0)``."""
+    states = services()
+    return {"running": any(text.startswith("running") for text in states.values()), "services": states}
+
+
+def services() -> dict[str, str]:
+    """The state of each service that has a container."""
+    return {each["Service"]: state(each) for each in docker.containers()}
+
+
+def state(container: dict[str, Any]) -> str:
+    """One container's state in Docker's words, with its health or its exit code."""
+    detail = container["ExitCode"] if container["State"] == "exited" else container["Health"]
+    return f"{container['State']} ({detail})" if detail != "" else str(container["State"])
+
+
+def secrets_folder() -> Path:
+    """Where passwords and certificates are."""
+    return docker.project() / "secrets"
+
+
+def elasticsearch(variables: dict[str, str]) -> Api:
+    """Elasticsearch from this machine, as the user that may read and manage all logs."""
+    folder = secrets_folder()
+    password = secrets.read(folder / secrets.PASSWORDS)["logs_admin"]
+    return Api(f"https://localhost:{variables['ELASTICSEARCH_PORT']}", "logs_admin", password, folder / "ca.crt")

@@ -1,0 +1,74 @@
+"""Hands each service its own secrets and no other's: one folder (a volume) a service, readable by its user only."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from python_shipper.stack import certificates, secrets
+
+# The user that the official images run as; root's group is what they expect beside it.
+OWNER = (1000, 0)
+Passwords = Mapping[str, str]
+
+
+def kibana_settings(passwords: Passwords) -> str:
+    """The part of kibana.yml that is secret; JSON strings are YAML."""
+    key = passwords["kibana_encryption_key"]
+    values = {
+        "elasticsearch.password": passwords["kibana_system"],
+        "xpack.encryptedSavedObjects.encryptionKey": key,
+        "xpack.reporting.encryptionKey": key,
+        "xpack.security.encryptionKey": key,
+    }
+    return "".join(f"{name}: {json.dumps(value)}\n" for name, value in values.items())
+
+
+def health_check(passwords: Passwords) -> str:
+    """A curl configuration, so that no password stands in a process list."""
+    quoted = json.dumps(f"health_check:{passwords['health_check']}", ensure_ascii=False)
+    return f'user = {quoted}\ncacert = "/usr/share/elasticsearch/config/secrets/ca.crt"\n'
+
+
+def shell_variable(name: str, password: str) -> Callable[[Passwords], str]:
+    """A line that a shell reads literally, whatever the password holds."""
+    return lambda passwords: f"export {name}={shlex.quote(passwords[password])}\n"
+
+
+def everything(passwords: Passwords) -> str:
+    """All passwords: for setup alone."""
+    return "".join(f"{name}={value}\n" for name, value in passwords.items())
+
+
+# Service -> file -> its content; ca.crt and the service's own certificate and key come beside these.
+FILES: dict[str, dict[str, Callable[[Passwords], str]]] = {
+    "elasticsearch": {"elastic_password": lambda passwords: passwords["elastic"], "health.curlrc": health_check},
+    "kibana": {"kibana.yml": kibana_settings},
+    "logstash": {"logstash.env": shell_variable("LOGSTASH_WRITER_PASSWORD", "logstash_writer")},
+    "filebeat": {"filebeat.env": shell_variable("FILEBEAT_MONITOR_PASSWORD", "filebeat_monitor")},
+    "setup": {secrets.PASSWORDS: everything},
+}
+
+
+def hand_out(folder: Path, target: Path) -> None:
+    """Write ``target/<service>/…`` for every service from the secrets in ``folder``; needs root for the owner.
+
+    Raises:
+        ConfigurationError: the passwords cannot be used.
+    """
+    passwords = secrets.ensure(folder)
+    for service, files in FILES.items():
+        here = target / service
+        here.mkdir(mode=0o700, exist_ok=True)
+        certificate = [f"{service}.crt", f"{service}.key"] if service in certificates.SERVICES else []
+        for name in ["ca.crt", *certificate]:
+            shutil.copyfile(folder / name, here / name)
+        for name, content in files.items():
+            (here / name).write_text(content(passwords), encoding="utf-8")
+        for path in [here, *here.iterdir()]:
+            path.chmod(0o500 if path is here else 0o400)
+            os.chown(path, *OWNER)
