@@ -1,7 +1,7 @@
 """A raw line in, its index, id and document out: the agent's counterpart of Logstash's ``normalize.rb``.
 
 A line that our own emission wrote is checked against the contract and passes as it is, masked once more (the quick
-way); anything unusual goes through :mod:`~python_shipper.agent.normalize`. What cannot be stored as a log becomes a
+way); anything unusual goes through :mod:`~python_shipper.core.normalize`. What cannot be stored as a log becomes a
 document of the dead letters, so every line has exactly one document.
 """
 
@@ -15,14 +15,14 @@ from functools import cache, lru_cache
 from typing import NamedTuple
 
 from python_shipper.agent import decode, quick
-from python_shipper.agent.extra import cut
-from python_shipper.agent.normalize import nested, normalized
 from python_shipper.agent.quick import stored_ms
-from python_shipper.agent.values import moment_text
 from python_shipper.contract import contract, deployed
 from python_shipper.core import Event, names
+from python_shipper.core.extra import cut
 from python_shipper.core.masking import Masker, default_masker
+from python_shipper.core.normalize import nested, normalized
 from python_shipper.core.ulid import hashed_ulid
+from python_shipper.core.values import moment_text
 from python_shipper.errors import ConfigurationError
 
 TIMESTAMP_NAMES = ("@timestamp", "timestamp")

@@ -1,6 +1,6 @@
 """The quick way: says in a few microseconds that a line is already in stored form, and masks it in place.
 
-What passes :meth:`Checked.check` is exactly what :mod:`~python_shipper.agent.normalize` would leave unchanged but for
+What passes :meth:`Checked.check` is exactly what :mod:`~python_shipper.core.normalize` would leave unchanged but for
 masking; any doubt is answered with no, and costs only time.
 """
 
@@ -11,13 +11,13 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from python_shipper.agent.extra import is_plain
-from python_shipper.agent.normalize import OF_THE_FILE, SPEC_DOTTED
-from python_shipper.agent.values import LONG_MAX, LONG_MIN, ip, moment_ms
 from python_shipper.contract import Field, contract
 from python_shipper.core import Event
+from python_shipper.core.extra import is_plain
 from python_shipper.core.masking import Masker, untouched
+from python_shipper.core.normalize import OF_THE_FILE, SPEC_DOTTED
 from python_shipper.core.ulid import is_ulid
+from python_shipper.core.values import LONG_MAX, LONG_MIN, ip, moment_ms
 
 Test = Callable[[Any], bool]
 Todo = list[tuple[Event, str, Field]]

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
-from python_shipper.agent.extra import bounded, place, pruned
-from python_shipper.agent.values import MISFIT, fitted, prefixes, scaled
 from python_shipper.contract import contract
 from python_shipper.core import Event
+from python_shipper.core.extra import bounded, place, pruned
 from python_shipper.core.masking import Masker, untouched
 from python_shipper.core.ulid import is_ulid
+from python_shipper.core.values import MISFIT, fitted, prefixes, scaled
 
 NESTED, DOTTED, SHORT = range(3)
 EXTRA = "christmas.extra"

@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from python_shipper.agent.values import LONG_MAX, LONG_MIN, text_of
 from python_shipper.contract import contract
+from python_shipper.core.values import LONG_MAX, LONG_MIN, text_of
 
 LIMITS = contract().limits
 KEPT = 100  # a cut string keeps this many characters fewer than the limit: room for the mark, so that it is cut once
