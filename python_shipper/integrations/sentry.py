@@ -1,0 +1,85 @@
+"""Sentry: errors go there masked by the same rules as log lines, tagged with the trace id, each exception once.
+
+Where the application has called `sentry_sdk.init` itself nothing is changed; give that call our `before_send`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from python_shipper.core import tracing
+from python_shipper.core.masking import DROPPED, default_masker
+from python_shipper.errors import ConfigurationError
+from python_shipper.settings import Settings
+
+if TYPE_CHECKING:
+    from sentry_sdk.types import Event, Hint
+
+# What an event holds of the application's data; the rest is Sentry's own: ids, times, release, modules.
+# https://develop.sentry.dev/sdk/data-model/event-payloads/
+MASKED_PARTS = ("message", "logentry", "exception", "threads", "breadcrumbs", "request", "extra", "contexts", "tags")
+MARK = "_python_shipper_sent_in"  # on an exception: the trace in which it was sent
+
+
+def install(settings: Settings | None = None) -> bool:
+    """Start the SDK if SENTRY_DSN is set and the application has not; whether Sentry is on.
+
+    Raises:
+        ConfigurationError: there is a DSN and it cannot be used, or sentry-sdk is not installed.
+    """
+    settings = settings or Settings.from_environment()
+    if not settings.sentry_dsn:
+        return False
+    try:
+        import sentry_sdk
+        from sentry_sdk.utils import BadDsn
+    except ImportError as error:
+        raise ConfigurationError(
+            "SENTRY_DSN: is set, but sentry-sdk is not installed; pip install 'python-shipper[sentry]', or unset it"
+        ) from error
+    if sentry_sdk.get_client().is_active():
+        return True
+    try:
+        sentry_sdk.init(
+            dsn=settings.sentry_dsn,
+            environment=settings.app_env,
+            release=settings.service_version,
+            send_default_pii=settings.sentry_send_default_pii,
+            before_send=before_send,
+        )
+    except BadDsn as error:
+        raise ConfigurationError(f"SENTRY_DSN: {error}; copy it from the project's settings in Sentry") from error
+    return True
+
+
+def before_send(event: Event, hint: Hint) -> Event | None:
+    """The event masked and tagged with the trace id; None for an exception that was already sent in this trace."""
+    trace_id = tracing.current()
+    if already_sent((hint.get("exc_info") or (None, None))[1], trace_id):
+        return None
+    masked: dict[str, Any] = dict(event)
+    masked.update({part: default_masker().value("", masked[part]) for part in MASKED_PARTS if part in masked})
+    if "user" in masked:
+        masked["user"] = masked_user(masked["user"])
+    if "cookies" in masked.get("request", {}):
+        masked["request"]["cookies"] = DROPPED
+    if trace_id:
+        masked["tags"] = {**dict(masked.get("tags") or {}), "trace_id": trace_id}
+    return masked  # type: ignore[return-value]
+
+
+def already_sent(error: BaseException | None, trace_id: str | None) -> bool:
+    """Whether ``error`` was sent before; the SDK's own check does not see across tasks."""
+    if error is None:
+        return False
+    mark = trace_id or "no trace"
+    if getattr(error, MARK, None) == mark:
+        return True
+    setattr(error, MARK, mark)
+    return False
+
+
+def masked_user(user: dict[str, Any]) -> dict[str, Any]:
+    """The user with everything masked but the id, the one identifier that never is."""
+    kept = {name: user[name] for name in ("id", "ip_address") if name in user}
+    return {**default_masker().value("", user), **kept}
