@@ -1,0 +1,218 @@
+"""Remembers across restarts how far each segment has been read, and keeps the ledger of what became of its lines.
+
+It is written after the store's commit, never before, in one SQLite transaction (WAL): a position and the counts that go
+with it are saved together or not at all. So it can only be behind the store. What it is behind is read again after a
+crash, and the ids, which come out the same, tell the store what it has already. Losing it costs time and the ledger's
+history, never a line: a damaged one is moved aside, and everything still on disk is read again.
+
+``indices`` says how many documents the store held in each index when it was last committed. An index that comes back
+with fewer has lost some, and the agent reads the segments from their beginnings.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from python_shipper.agent.segment import Counts, Header, Segment
+from python_shipper.errors import StoreError
+
+NAME = "checkpoint.sqlite3"
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS segments (
+  number INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL, head_length INTEGER NOT NULL,
+  slot TEXT NOT NULL, path TEXT NOT NULL, device INTEGER NOT NULL, inode INTEGER NOT NULL,
+  offset INTEGER NOT NULL, seam TEXT NOT NULL, sequence INTEGER, lines_before INTEGER,
+  lines INTEGER NOT NULL, stored INTEGER NOT NULL, known INTEGER NOT NULL, dead_letters INTEGER NOT NULL,
+  cut INTEGER NOT NULL, gone INTEGER NOT NULL, changed_ms INTEGER NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS indices (
+  name TEXT PRIMARY KEY, stored INTEGER NOT NULL, dropped INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE IF NOT EXISTS slots (
+  slot TEXT PRIMARY KEY, lines INTEGER NOT NULL, stored INTEGER NOT NULL, known INTEGER NOT NULL,
+  dead_letters INTEGER NOT NULL, cut INTEGER NOT NULL
+) STRICT;
+"""
+COLUMNS = (
+    "number, fingerprint, head_length, path, device, inode, offset, seam, sequence, lines_before,"
+    " lines, stored, known, dead_letters, cut, gone"
+)
+SAVE = f"REPLACE INTO segments ({COLUMNS}, slot, changed_ms) VALUES ({', '.join('?' * 18)})"  # noqa: S608  constants
+LOAD = f"SELECT {COLUMNS} FROM segments"  # noqa: S608
+COUNTS = "lines, stored, known, dead_letters, cut"
+FOLD = f"""
+INSERT INTO slots SELECT slot, {", ".join(f"sum({name})" for name in COUNTS.split(", "))}
+FROM segments WHERE gone = 1 AND changed_ms < ? GROUP BY slot
+ON CONFLICT (slot) DO UPDATE SET {", ".join(f"{name} = {name} + excluded.{name}" for name in COUNTS.split(", "))}
+"""  # noqa: S608
+
+log = logging.getLogger(__name__)
+
+
+class Checkpoint:
+    """The file ``checkpoint.sqlite3`` in the data folder.
+
+    Raises:
+        StoreError: the folder cannot be written, or the disk is full.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self.path = data_dir / NAME
+        self.rebuilt = False
+        try:
+            self.connection = opened(self.path)
+        except (OSError, sqlite3.DatabaseError) as error:
+            if not is_damage(error):
+                raise StoreError(f"{self.path}: {error}; free space, or make the folder writable") from error
+            self.rebuilt = True
+            log.error(
+                "%s is damaged (%s): moved to %s; everything still on disk is read again, nothing is stored twice",
+                self.path,
+                error,
+                move_aside(self.path).name,
+            )
+            self.connection = opened(self.path)
+
+    def load(self) -> list[Segment]:
+        """Every segment that is remembered, with its position and counts."""
+        return [segment_from(row) for row in self.connection.execute(LOAD)]
+
+    def save(self, segments: Iterable[Segment], stored: Mapping[str, int], now_ms: int) -> None:
+        """Save positions and counts, and add the ``stored`` documents to their indices, in one transaction."""
+        with self.connection:
+            self.connection.executemany(SAVE, [row_of(segment, now_ms) for segment in segments])
+            self.connection.executemany(
+                "INSERT INTO indices (name, stored) VALUES (?, ?)"
+                " ON CONFLICT (name) DO UPDATE SET stored = stored + excluded.stored, dropped = 0",
+                stored.items(),
+            )
+
+    def indices(self) -> dict[str, tuple[int, bool]]:
+        """Index name → documents when last committed, and whether retention has dropped it since."""
+        return indices_of(self.connection)
+
+    def set_indices(self, stored: Mapping[str, int]) -> None:
+        """Take over what the store says it holds."""
+        with self.connection:
+            self.connection.executemany(
+                "INSERT INTO indices (name, stored) VALUES (?, ?)"
+                " ON CONFLICT (name) DO UPDATE SET stored = excluded.stored, dropped = 0",
+                stored.items(),
+            )
+
+    def drop_indices(self, names: Iterable[str]) -> None:
+        """Remember that retention has dropped these indices; their counts stay."""
+        with self.connection:
+            self.connection.executemany("UPDATE indices SET dropped = 1 WHERE name = ?", [(name,) for name in names])
+
+    def rewind(self) -> None:
+        """Forget positions and counts, so that everything on disk is read again."""
+        with self.connection:
+            self.connection.execute(
+                "UPDATE segments SET offset = 0, seam = '', lines = 0, stored = 0, known = 0, dead_letters = 0, cut = 0"
+            )
+
+    def forget(self, before_ms: int) -> None:
+        """Add up, for each slot, what is known of segments that have been gone since before ``before_ms``."""
+        with self.connection:
+            self.connection.execute(FOLD, (before_ms,))
+            self.connection.execute("DELETE FROM segments WHERE gone = 1 AND changed_ms < ?", (before_ms,))
+
+    def close(self) -> None:
+        """Close the file."""
+        self.connection.close()
+
+
+def opened(path: Path) -> sqlite3.Connection:
+    """The database at ``path``, made if absent, checked if present."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    connection = sqlite3.connect(path, timeout=10, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if verdict != "ok":
+            raise sqlite3.DatabaseError(verdict)
+        connection.executescript(SCHEMA)
+        connection.execute(LOAD + " LIMIT 1").fetchone()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether the file itself is wrong (its pages, or its tables), rather than the disk it is on."""
+    operational = isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode != sqlite3.SQLITE_ERROR
+    return isinstance(error, sqlite3.DatabaseError) and not operational
+
+
+def move_aside(path: Path) -> Path:
+    """Rename a damaged database and what belongs to it, so that it can be looked at; the new path."""
+    number = 1
+    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+        number += 1
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    return path.rename(aside)
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What the checkpoint says, for a reader beside the agent; ``slots`` are the counts of segments long gone."""
+
+    segments: list[Segment]
+    slots: dict[str, Counts]
+    indices: dict[str, tuple[int, bool]]
+
+
+def read_ledger(data_dir: Path) -> Ledger | None:
+    """The ledger in ``data_dir``; None where there is none (yet).
+
+    Raises:
+        StoreError: the file is damaged.
+    """
+    path = data_dir / NAME
+    if not path.exists():
+        return None
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10)) as connection:
+            connection.execute("BEGIN")
+            return Ledger(
+                [segment_from(row) for row in connection.execute(LOAD)],
+                {slot: Counts(*counts) for slot, *counts in connection.execute(f"SELECT slot, {COUNTS} FROM slots")},  # noqa: S608
+                indices_of(connection),
+            )
+    except sqlite3.DatabaseError as error:
+        raise StoreError(f"{path}: {error}; start the embedded stack, which repairs it") from error
+
+
+def indices_of(connection: sqlite3.Connection) -> dict[str, tuple[int, bool]]:
+    """Index name → documents when last committed, and whether retention has dropped it since."""
+    rows = connection.execute("SELECT name, stored, dropped FROM indices")
+    return {name: (stored, bool(dropped)) for name, stored, dropped in rows}
+
+
+def row_of(segment: Segment, now_ms: int) -> tuple[object, ...]:
+    """The row of a segment, in the order of ``COLUMNS``."""
+    s, c = segment, segment.counts
+    sequence, before = s.header or (None, None)
+    place = (s.number, s.fingerprint, s.head_length, s.path, s.device, s.inode, s.offset, s.seam, sequence, before)
+    return (*place, c.lines, c.stored, c.known, c.dead_letters, c.cut, int(s.gone), s.slot, now_ms)
+
+
+def segment_from(row: tuple[Any, ...]) -> Segment:
+    """The segment of a row."""
+    *place, sequence, before = row[:10]
+    segment = Segment(*place)
+    segment.header = None if sequence is None else Header(sequence, before)
+    segment.counts, segment.gone = Counts(*row[10:15]), bool(row[15])
+    return segment
