@@ -6,4 +6,31 @@ logging call → LogRecord → context (trace id, bound fields) → mask → ECS
                 embedded:  agent/tail → agent/pipeline → store/tantivy ───→ dashboard, CLI
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from python_shipper.core.config import configure
+    from python_shipper.core.configfile import load_config
+    from python_shipper.core.context import bind, bound, unbind
+    from python_shipper.core.logger import get_logger
+
 __version__ = "0.1.0"
+__all__ = ["bind", "bound", "configure", "get_logger", "load_config", "unbind"]
+
+_HOMES = {
+    "bind": "python_shipper.core.context",
+    "bound": "python_shipper.core.context",
+    "configure": "python_shipper.core.config",
+    "get_logger": "python_shipper.core.logger",
+    "load_config": "python_shipper.core.configfile",
+    "unbind": "python_shipper.core.context",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for: the command line starts without what it does not use."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return value

@@ -1,0 +1,233 @@
+"""A log record becomes one line: ECS JSON for machines, the flat JSON form, or coloured text for a terminal.
+
+``EcsFormatter`` takes the arguments of ecs-logging's ``StdlibFormatter``, so replacing the import migrates.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import orjson
+
+from python_shipper.contract import contract
+from python_shipper.core import Event, counts, tracing
+from python_shipper.core.context import NOTHING, Bound, variable
+from python_shipper.core.masking import Masker, default_masker
+from python_shipper.core.place import Placer, merged
+from python_shipper.core.plain import plain, safe_text
+from python_shipper.core.records import error_of, fields_of, message_of
+from python_shipper.core.ulid import new_ulid
+from python_shipper.settings import Settings
+
+VERSION = contract().ecs_version
+MILLISECONDS = tuple(f".{ms:03d}Z" for ms in range(1000))
+NEWLINE = orjson.OPT_APPEND_NEWLINE
+MAX_LOGGERS = 4096
+
+
+class EcsFormatter(logging.Formatter):
+    """ECS JSON by the field contract, masked; one line a record whatever the record holds."""
+
+    def __init__(
+        self,
+        fmt: str | None = None,
+        datefmt: str | None = None,
+        style: Literal["%", "{", "$"] = "%",
+        validate: bool | None = None,
+        stack_trace_limit: int | None = None,
+        extra: Mapping[str, Any] | None = None,
+        exclude_fields: Sequence[str] = (),
+        ensure_ascii: bool = False,
+        *,
+        service: str | None = None,
+        version: str | None = None,
+        environment: str | None = None,
+        origin: bool = False,
+        masker: Masker | None = None,
+    ) -> None:
+        """Take what every line carries and what none does.
+
+        Args:
+            fmt: unused, as in ecs-logging; so are ``datefmt``, ``style`` and ``validate``.
+            datefmt: see ``fmt``.
+            style: see ``fmt``.
+            validate: see ``fmt``.
+            stack_trace_limit: frames of a stack trace at the most; 0 leaves it out, None keeps all.
+            extra: fields of every line.
+            exclude_fields: dotted fields, or prefixes of fields, that no line carries.
+            ensure_ascii: escape everything outside ASCII.
+            service: ``service.name``; without it the setting SERVICE_NAME.
+            version: ``service.version``; without it SERVICE_VERSION.
+            environment: ``service.environment``; without it APP_ENV.
+            origin: add file, line and function of the logging call.
+            masker: what masks; without it the shipped rules.
+
+        Raises:
+            TypeError: ``stack_trace_limit`` or ``exclude_fields`` has a wrong type.
+            ValueError: ``stack_trace_limit`` is negative.
+        """
+        super().__init__(datefmt=datefmt)
+        self.stack_trace_limit = checked_limit(stack_trace_limit)
+        self.ensure_ascii = ensure_ascii
+        self._excluded = checked_fields(exclude_fields)
+        self.origin = origin
+        self.masker = masker or default_masker()
+        self._placer = Placer(self.masker)
+        settings = Settings.from_environment()
+        self.service = service or settings.service_name
+        named = {
+            "name": self.service,
+            "version": version or settings.service_version,
+            "environment": environment or settings.app_env,
+        }
+        self._constant: Event = {"service": {key: value for key, value in named.items() if value}}
+        if extra:
+            self._constant = merged(self._constant, self._placer.place(extra))
+        self._shared = {root: part for root, part in self._constant.items() if root != "service"}
+        self._loggers: dict[str, Event] = {}
+        self._second: tuple[int, str] = (-1, "")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line as text, without a newline."""
+        return self.encode(record)[:-1].decode()
+
+    def encode(self, record: logging.LogRecord) -> bytes:
+        """The line as UTF-8 bytes with its newline; never raises."""
+        try:
+            return self.dump(self.format_to_ecs(record))
+        except Exception as error:
+            return self._reduced(record, error)
+
+    def format_to_ecs(self, record: logging.LogRecord) -> Event:
+        """The record as an ECS event, masked; subclasses may add and remove fields."""
+        fields = fields_of(record)
+        if record.exc_info or record.exc_text or record.stack_info:
+            fields = {**error_of(record, self.stack_trace_limit), **fields}
+        if self.origin:
+            fields |= {"log.origin.file.name": record.filename, "log.origin.file.line": record.lineno}
+            fields["log.origin.function"] = record.funcName
+        second = int(record.created)
+        ms = int((record.created - second) * 1000)
+        event = self.event(second, ms, record.levelname.lower(), record.name, message_of(record), fields)
+        return without(event, self._excluded) if self._excluded else event
+
+    def event(self, second: int, ms: int, level: str, logger: str, message: str, fields: Mapping[str, Any]) -> Event:
+        """An event of this time (seconds since 1970 and milliseconds), with the bound fields and ``fields``."""
+        stamp = self._second
+        if stamp[0] != second:
+            stamp = self._second = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        event: Event = {
+            "@timestamp": stamp[1] + MILLISECONDS[ms],
+            "log.level": level,
+            "message": self.masker.text(message),
+            "ecs.version": VERSION,
+            "service": self._constant["service"],
+            "log": self._loggers.get(logger) or self._named(logger),
+            "event": {"id": new_ulid(second * 1000 + ms)},
+        }
+        if self._shared:
+            lay(event, self._shared)
+        bound = variable.get()
+        if bound is not NOTHING:
+            lay(event, self._bound(bound))
+        ids = tracing.fields(bound.fields)
+        if ids:
+            lay(event, self._placer.place(ids))
+        if fields:
+            lay(event, self._placer.place(fields))
+        return event
+
+    def encode_event(self, ms: int, level: str, logger: str, message: str, fields: Mapping[str, Any]) -> bytes:
+        """The line of an event at ``ms`` (since 1970), without a record; never raises."""
+        second = ms // 1000
+        try:
+            event = self.event(second, ms % 1000, level, logger, message, fields)
+            return self.dump(without(event, self._excluded) if self._excluded else event)
+        except Exception as error:
+            record = logging.LogRecord(logger, 0, "", 0, message, (), None)
+            record.levelname = level
+            return self._reduced(record, error)
+
+    def dump(self, event: Event) -> bytes:
+        """The event as one line of JSON with its newline."""
+        try:
+            line = orjson.dumps(event, option=NEWLINE)
+        except TypeError:
+            line = orjson.dumps(repaired(plain(event, -4)), option=NEWLINE)
+        if self.ensure_ascii and not line.isascii():
+            return json.dumps(orjson.loads(line), separators=(",", ":")).encode() + b"\n"
+        return line
+
+    def _bound(self, bound: Bound) -> Event:
+        cached = bound.cache
+        if cached is None or cached[0] is not self._placer:
+            cached = bound.cache = (self._placer, self._placer.place(bound.fields))
+        event: Event = cached[1]
+        return event
+
+    def _named(self, logger: str) -> Event:
+        if len(self._loggers) >= MAX_LOGGERS:
+            self._loggers.clear()
+        self._loggers[logger] = named = {"logger": safe_text(logger)}
+        return named
+
+    def _reduced(self, record: logging.LogRecord, error: Exception) -> bytes:
+        """What is left where formatting failed: time of now, level, and the text of the message."""
+        counts.reduced(f"{type(error).__name__}: {safe_text(error)}")
+        now = time.time_ns() // 1_000_000
+        level = safe_text(getattr(record, "levelname", "error")).lower()
+        text = safe_text(getattr(record, "msg", ""))
+        event = self.event(now // 1000, now % 1000, level, safe_text(record.name), text, {})
+        event["christmas"] = {
+            "extra": {"formatting_error": self.masker.text(f"{type(error).__name__}: {safe_text(error)}")}
+        }
+        return self.dump(event)
+
+
+def lay(event: Event, part: Event) -> None:
+    """Put a placed part over ``event``; shared dicts inside of either stay as they are."""
+    for root, value in part.items():
+        below = event.get(root)
+        event[root] = value if below is None else merged(below, value) if type(value) is dict else value
+
+
+def without(event: Event, excluded: frozenset[str], path: str = "") -> Event:
+    """The event without the excluded fields and prefixes; objects that this empties vanish."""
+    kept: Event = {}
+    for key, value in event.items():
+        here = f"{path}.{key}" if path else key
+        if any(here == one or here.startswith(one + ".") for one in excluded):
+            continue
+        inner = without(value, excluded, here) if type(value) is dict else value
+        if inner != {}:
+            kept[key] = inner
+    return kept
+
+
+def repaired(value: Any) -> Any:
+    """A JSON value without lone surrogates, which no JSON text can hold: pairs are joined, others replaced."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, dict):
+        return {repaired(key): repaired(item) for key, item in value.items()}
+    return [repaired(item) for item in value] if isinstance(value, list) else value
+
+
+def checked_limit(limit: Any) -> int | None:
+    """The number of frames, or None."""
+    if limit is not None and not isinstance(limit, int):
+        raise TypeError("'stack_trace_limit' must be None, or a non-negative integer")
+    if limit is not None and limit < 0:
+        raise ValueError("'stack_trace_limit' must be None, or a non-negative integer")
+    return limit
+
+
+def checked_fields(fields: Any) -> frozenset[str]:
+    """The excluded fields as a set."""
+    if isinstance(fields, str) or not isinstance(fields, Sequence) or not all(isinstance(f, str) for f in fields):
+        raise TypeError("'exclude_fields' must be a sequence of strings")
+    return frozenset(fields)

@@ -1,0 +1,141 @@
+"""A logger whose methods take fields as keywords, and which skips the stock machinery where nothing else listens.
+
+It shares names, levels and handlers with ``logging``. Where every handler that would get the record is ours and plain,
+the line is made straight from the arguments; where anything else listens (caplog, Sentry, a filter, a console), a
+stock ``LogRecord`` goes through the stock way.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from python_shipper.core.formatters import EcsFormatter
+from python_shipper.core.handlers import FilesHandler
+from python_shipper.core.plain import safe_text
+from python_shipper.core.queue import QueuedFilesHandler
+from python_shipper.core.records import ExcInfo, exc_info, make_record
+
+LEVELS = {10: "debug", 20: "info", 30: "warning", 40: "error", 50: "critical"}
+_QUICK_HANDLERS = (FilesHandler, QueuedFilesHandler)
+_CALL_HANDLERS = logging.Logger.callHandlers
+# Sentry and others replace callHandlers to see every record; then every record must be one.
+_STOCK = _CALL_HANDLERS.__code__.co_filename == logging.Logger.handle.__code__.co_filename
+_FRAMES = 2  # from the caller's line to findCaller: the level's method and _log
+
+
+class Logger:
+    """A named logger with fields of its own; make one with :func:`get_logger`."""
+
+    __slots__ = ("_fields", "_stock", "name")
+
+    def __init__(self, name: str | None, fields: dict[str, Any]) -> None:
+        self._stock = logging.getLogger(name)
+        self.name = self._stock.name
+        self._fields = fields
+
+    def bind(self, **fields: Any) -> Logger:
+        """A logger of the same name with ``fields`` added to this one's."""
+        return Logger(self.name, {**self._fields, **fields})
+
+    def is_enabled_for(self, level: int) -> bool:
+        """Whether a record of ``level`` would be written."""
+        return self._stock.isEnabledFor(level)
+
+    def debug(self, message: object, *args: Any, **fields: Any) -> None:
+        """What only someone looking for a fault wants to read."""
+        if self._stock.isEnabledFor(10):
+            self._log(10, message, args, fields)
+
+    def info(self, message: object, *args: Any, **fields: Any) -> None:
+        """Something happened as it should."""
+        if self._stock.isEnabledFor(20):
+            self._log(20, message, args, fields)
+
+    def warning(self, message: object, *args: Any, **fields: Any) -> None:
+        """Something went wrong and was dealt with: a retry, a fallback, a limit that comes near."""
+        if self._stock.isEnabledFor(30):
+            self._log(30, message, args, fields)
+
+    def error(self, message: object, *args: Any, **fields: Any) -> None:
+        """An operation failed; someone should look at it."""
+        if self._stock.isEnabledFor(40):
+            self._log(40, message, args, fields)
+
+    def exception(self, message: object, *args: Any, **fields: Any) -> None:
+        """As ``error``, with the exception being handled."""
+        if self._stock.isEnabledFor(40):
+            fields.setdefault("exc_info", True)
+            self._log(40, message, args, fields)
+
+    def critical(self, message: object, *args: Any, **fields: Any) -> None:
+        """The service cannot go on; someone must look now."""
+        if self._stock.isEnabledFor(50):
+            self._log(50, message, args, fields)
+
+    def log(self, level: int, message: object, *args: Any, **fields: Any) -> None:
+        """A record of a level of your own."""
+        if self._stock.isEnabledFor(level):
+            self._log(level, message, args, fields)
+
+    def _log(self, level: int, message: object, args: tuple[Any, ...], fields: dict[str, Any]) -> None:
+        if self._fields:
+            fields = {**self._fields, **fields}
+        handlers = None if fields and ("exc_info" in fields or "stack_info" in fields) else self._quick_handlers(level)
+        if handlers is None:
+            self._log_record(level, message, args, fields)
+            return
+        now = time.time_ns() // 1_000_000
+        text = message if type(message) is str and not args else text_of(message, args)
+        name = LEVELS.get(level) or logging.getLevelName(level).lower()
+        for handler, formatter in handlers:
+            handler.write(formatter.encode_event(now, name, self.name, text, fields), level)
+
+    def _quick_handlers(self, level: int) -> list[tuple[FilesHandler, EcsFormatter]] | None:
+        """The handlers of a record of ``level`` if all are ours and plain, else None."""
+        if logging.Logger.callHandlers is not _CALL_HANDLERS or not _STOCK or self._stock.filters:
+            return None
+        found = []
+        logger: logging.Logger | None = self._stock
+        while logger is not None:
+            for handler in logger.handlers:
+                formatter = handler.formatter
+                if type(handler) not in _QUICK_HANDLERS or type(formatter) is not EcsFormatter or handler.filters:
+                    return None
+                if formatter.origin:
+                    return None
+                if level >= handler.level:
+                    found.append((handler, formatter))
+            logger = logger.parent if logger.propagate else None
+        return found or None  # type: ignore[return-value]
+
+    def _log_record(self, level: int, message: object, args: tuple[Any, ...], fields: dict[str, Any]) -> None:
+        """The stock way, with a record for whoever listens."""
+        fields = dict(fields)
+        error: ExcInfo | None = exc_info(fields.pop("exc_info", None))
+        stack_info, stacklevel = bool(fields.pop("stack_info", False)), fields.pop("stacklevel", 1)
+        file, line, function, stack = self._stock.findCaller(stack_info, stacklevel + _FRAMES)
+        record = make_record(self._stock, self.name, level, file, line, message, args, error, function, fields, stack)
+        self._stock.handle(record)
+
+
+def text_of(message: object, args: tuple[Any, ...]) -> str:
+    """The message with its arguments; where they do not fit together, both as they are."""
+    try:
+        # As logging has it: one mapping as the only argument is for "%(name)s".
+        given = args[0] if len(args) == 1 and isinstance(args[0], Mapping) and args[0] else args
+        return str(message) % given if args else str(message)
+    except Exception:
+        return f"{safe_text(message)} {safe_text(args)}" if args else safe_text(message)
+
+
+def get_logger(name: str | None = None, **fields: Any) -> Logger:
+    """A logger that takes fields as keywords: ``log.info("order executed", order_id="o1", duration=0.012)``.
+
+    Args:
+        name: as for ``logging.getLogger``; usually ``__name__``.
+        fields: fields of every line of this logger.
+    """
+    return Logger(name, fields)
