@@ -19,6 +19,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from python_shipper.errors import ConfigurationError
+from python_shipper.settings import Settings
+
 LOGS = "christmas-logs-*"
 DEAD_LETTERS = "christmas-dead-letters-*"
 
@@ -48,3 +51,21 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Release files and connections."""
+
+
+def open_store(settings: Settings) -> Store:
+    """The store that ``settings`` point at: ELASTICSEARCH_URL (or STACK=elk) means Elasticsearch, else the embedded.
+
+    Raises:
+        ConfigurationError: the engine's packages are not installed, or STACK=elk names no address.
+        StoreError: the engine cannot be opened.
+    """
+    if settings.stack == "elk" or (settings.stack is None and settings.elasticsearch_url):
+        from python_shipper.store.elasticsearch import ElasticsearchStore
+
+        if not settings.elasticsearch_url:
+            raise ConfigurationError("ELASTICSEARCH_URL: not set, and STACK=elk reads from it; set its address")
+        return ElasticsearchStore.open(settings)
+    from python_shipper.store.tantivy import TantivyStore
+
+    return TantivyStore.open(settings.data_dir)

@@ -1,0 +1,168 @@
+"""The embedded store's reader: answers Elasticsearch's `_search` from the day indices on local disk.
+
+Any number of processes read while one writes (:mod:`~python_shipper.store.writer`). A day's index is opened when a
+request first needs it, and looked at anew when its ``meta.json`` has changed, so a commit is seen by the next request.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tantivy
+from tantivy import Query
+
+from python_shipper.errors import StoreError
+from python_shipper.store import IndexInfo, analysis, hits, request, schema
+from python_shipper.store.compile import Compiler
+from python_shipper.store.days import Day, Pattern, kept_days, store_root
+from python_shipper.store.nodes import Bool, Node, Nothing, Terms, all_of
+from python_shipper.store.request import Request
+
+OPEN_DAYS = 64  # readers kept open; each is a few memory maps
+ALL_TERMS = 65_000  # buckets that tantivy gives at most
+
+
+@dataclass(slots=True)
+class OpenDay:
+    """One day's index as last seen: ``stamp`` tells its meta.json apart from later ones."""
+
+    day: Day
+    index: tantivy.Index
+    searcher: tantivy.Searcher
+    columns: frozenset[str]
+    stamp: tuple[int, int, int]
+
+    def compiled(self, node: Node) -> Query:
+        """``node`` for this day's index."""
+        return Compiler(self.index, self.searcher, self.columns).query(node)
+
+    def count(self, node: Node) -> int:
+        """How many documents ``node`` finds."""
+        found: Any = self.searcher.search(self.compiled(node), 1)
+        return int(found.count)
+
+    def names(self) -> dict[str, int]:
+        """The indices of this day, with their numbers of documents."""
+        aggs = {"names": {"terms": {"field": schema.INDEX, "size": ALL_TERMS, "segment_size": ALL_TERMS}}}
+        buckets = self.searcher.aggregate(Query.all_query(), aggs)["names"]["buckets"]
+        return {bucket["key"]: int(bucket["doc_count"]) for bucket in buckets}
+
+
+class TantivyStore:
+    """The :class:`~python_shipper.store.Store` on local disk; safe to share between threads."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.days: OrderedDict[Day, OpenDay] = OrderedDict()
+        self.lock = threading.Lock()
+
+    @classmethod
+    def open(cls, data_dir: Path) -> TantivyStore:
+        """The store under ``data_dir``; one that holds nothing yet is an empty store."""
+        return cls(store_root(data_dir))
+
+    def search(self, index: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """See :meth:`python_shipper.store.Store.search`."""
+        started = time.perf_counter()
+        wanted, asked = Pattern.parse(index), request.parse(body)
+        with reading(self.root):
+            days = [(day, self.narrowed(day, wanted, asked.query)) for day in self.matching(wanted)]
+            found = self.hits(days, asked)
+        took = round((time.perf_counter() - started) * 1000)
+        shards = {"total": len(days), "successful": len(days), "skipped": 0, "failed": 0}
+        return {"took": took, "timed_out": False, "_shards": shards, "hits": found}
+
+    def hits(self, days: list[tuple[OpenDay, Node]], asked: Request) -> dict[str, Any]:
+        """The ``hits`` object."""
+        best: list[hits.Hit] = []
+        for day, node in days:
+            after = [hits.beyond(asked.sort, asked.after)] if asked.after else []
+            best += hits.best(day, all_of((node, *after)), asked.sort, asked.offset + asked.size)
+        best = hits.sorted_hits(best, asked.sort)[asked.offset : asked.offset + asked.size]
+        shown = {"max_score": None, "hits": [hits.answer(hit, asked) for hit in best]}
+        if asked.total is False:
+            return shown
+        count = sum(day.count(node) for day, node in days)
+        capped = asked.total is not True and count > asked.total
+        return {"total": {"value": asked.total if capped else count, "relation": "gte" if capped else "eq"}, **shown}
+
+    def narrowed(self, day: OpenDay, wanted: Pattern, node: Node) -> Node:
+        """``node``, with a condition on the index name where a day holds other indices too."""
+        if wanted.takes_all_of(day.day):
+            return node
+        names = tuple(name for name in day.names() if wanted.matches(name))
+        return Bool(must=(Terms(schema.INDEX, names), node)) if names else Nothing()
+
+    def matching(self, wanted: Pattern) -> list[OpenDay]:
+        """The open days that may hold an index of the pattern, oldest first."""
+        return [self.opened(day) for day in kept_days(self.root) if wanted.may_match(day)]
+
+    def opened(self, day: Day) -> OpenDay:
+        """A day as it is on disk now."""
+        stamp = stamped(day.folder(self.root))
+        with self.lock:
+            known = self.days.pop(day, None)
+            if known is None or known.stamp != stamp:
+                known = open_day(day, self.root, stamp)
+            self.days[day] = known
+            while len(self.days) > OPEN_DAYS:
+                self.days.popitem(last=False)
+            return known
+
+    def indices(self, pattern: str = "christmas-*") -> list[IndexInfo]:
+        """See :meth:`python_shipper.store.Store.indices`; a day's size is shared among its indices by documents."""
+        wanted, found = Pattern.parse(pattern), []
+        with reading(self.root):
+            for day in self.matching(wanted):
+                names = day.names()
+                size, total = folder_size(day.day.folder(self.root)), max(sum(names.values()), 1)
+                found += [IndexInfo(n, count, size * count // total) for n, count in names.items() if wanted.matches(n)]
+        return sorted(found, key=lambda info: info.name)
+
+    def close(self) -> None:
+        """Let go of the open days."""
+        with self.lock:
+            self.days.clear()
+
+
+@contextmanager
+def reading(root: Path) -> Iterator[None]:
+    """Errors of the engine as this package's."""
+    try:
+        yield
+    except (ValueError, OSError, RuntimeError) as error:
+        raise StoreError(f"{root}: cannot read the store: {error}") from error
+
+
+def stamped(folder: Path) -> tuple[int, int, int]:
+    """What tells one state of an index from another."""
+    status = (folder / "meta.json").stat()
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def open_day(day: Day, root: Path, stamp: tuple[int, int, int]) -> OpenDay:
+    """Open a day's index for reading."""
+    folder = day.folder(root)
+    meta = json.loads((folder / "meta.json").read_bytes())
+    index = tantivy.Index.open(str(folder))
+    index.register_tokenizer(analysis.NAME, analysis.analyzer())
+    return OpenDay(day, index, index.searcher(), frozenset(column["name"] for column in meta["schema"]), stamp)
+
+
+def folder_size(folder: Path) -> int:
+    """Bytes of the files in a folder; one that a merge removes meanwhile counts as nothing."""
+    total = 0
+    for path in folder.iterdir():
+        try:
+            total += path.stat().st_size
+        except FileNotFoundError:
+            continue
+    return total

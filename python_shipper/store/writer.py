@@ -1,0 +1,289 @@
+"""Keeps documents exactly once: the one writer of the embedded store, with a tantivy index for each family and UTC day.
+
+Commit order and recovery. The caller reads lines, adds their documents, calls :meth:`Writer.commit`, and only then
+moves its own checkpoint on. Whatever happens between, the checkpoint is never ahead of the store:
+
+1. Killed before a commit: the days hold what they held at their last commit; the caller reads again from its
+   checkpoint.
+2. Killed between the commits of two days, or after the commits and before the checkpoint: the caller reads lines that
+   are already stored. Their ids are found (one ``term_set_query`` a batch) and counted as known.
+3. The checkpoint is lost or damaged: reading everything again has the same end. :meth:`Writer.watermarks` tells how far
+   each segment of a file was committed, from the columns ``_segment`` and ``_offset`` of the open days.
+4. A commit fails (disk full): all that was not committed is dropped here, a StoreError is raised, and the caller reads
+   again from its checkpoint once there is room.
+5. A day's index is damaged (torn by the disk, not by a kill): its folder is set aside as ``<day>.damaged-<n>``, named
+   in :attr:`Writer.set_aside`, and a new one begun; the caller reads again what its files still hold.
+
+The first document of an id in an index wins, as with Elasticsearch's ``op_type: create``; a later one with other
+content is counted as differing. Content is compared without ``log.file`` and ``log.offset``: rotation renames files.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import orjson
+import tantivy
+
+from python_shipper.errors import StoreError
+from python_shipper.store import analysis, schema
+from python_shipper.store.columns import columns, identity, tantivy_schema
+from python_shipper.store.days import Day, day_of, kept_days, store_root
+from python_shipper.store.retention import expired_days
+
+T = TypeVar("T")
+HEAP_BYTES = 50_000_000  # a writer cuts a new segment when its heap is full; tantivy wants at least 15 MB
+OPEN_DAYS = 4  # writers open at once: today, yesterday, and two that a backlog brings
+
+
+class Row(NamedTuple):
+    """One document on its way into the index ``name``; ``offset`` is the end of its line in the file's ``segment``."""
+
+    name: str
+    id: str
+    document: dict[str, Any]
+    segment: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What became of added documents; ``refused`` holds (position in the sequence, reason) of those no column takes."""
+
+    stored: int = 0
+    known: int = 0
+    differing: int = 0
+    refused: tuple[tuple[int, str], ...] = ()
+
+
+@dataclass(slots=True)
+class OpenDay:
+    """One day's index with its writer; ``fresh`` has the uncommitted sources by index and id."""
+
+    index: tantivy.Index
+    writer: tantivy.IndexWriter
+    searcher: tantivy.Searcher
+    fresh: dict[tuple[str, str], bytes] = field(default_factory=dict)
+
+
+class Writer:
+    """The store's only writer; a lock on ``DATA_DIR/store/.writer.lock`` keeps a second one out."""
+
+    def __init__(self, data_dir: Path) -> None:
+        """Take the lock.
+
+        Raises:
+            StoreError: another process writes here, or the folder cannot be written.
+        """
+        self.root = store_root(data_dir)
+        self.days: dict[Day, OpenDay] = {}
+        self.set_aside: list[Path] = []
+        self.lock = locked(self.root)
+
+    def add(self, documents: Sequence[tuple[str, str, dict[str, Any], int, int]]) -> Added:
+        """Store the documents whose ids are new: rows as :class:`Row`; searchable after :meth:`commit`.
+
+        Raises:
+            StoreError: an index name is not ours, or the disk refuses; nothing since the last commit is kept.
+        """
+        by_day: dict[Day, list[tuple[int, Row]]] = defaultdict(list)
+        for position, row in enumerate(documents):
+            by_day[day_of(row[0])].append((position, Row(*row)))
+        parts = [self.guarded(lambda d=day, r=rows: self.add_to_day(d, r)) for day, rows in by_day.items()]  # type: ignore[misc]
+        return Added(
+            sum(part.stored for part in parts),
+            sum(part.known for part in parts),
+            sum(part.differing for part in parts),
+            tuple(sorted(refusal for part in parts for refusal in part.refused)),
+        )
+
+    def add_to_day(self, day: Day, rows: list[tuple[int, Row]]) -> Added:
+        """The rows of one day."""
+        opened = self.opened(day)
+        known = stored_sources(opened, [row.id for _, row in rows])
+        stored = differing = 0
+        refused = []
+        for position, row in rows:
+            key = (row.name, row.id)
+            source = orjson.dumps(row.document)
+            earlier = known.get(key) or opened.fresh.get(key)
+            if earlier is not None:
+                differing += not same(earlier, source)
+                continue
+            try:
+                opened.writer.add_document(columns(row.name, row.document, source, row.segment, row.offset))
+            except (TypeError, ValueError, OverflowError) as error:
+                refused.append((position, f"{type(error).__name__}: {error}"))
+                continue
+            opened.fresh[key] = source
+            stored += 1
+        return Added(stored, len(rows) - stored - len(refused), differing, tuple(refused))
+
+    def commit(self) -> None:
+        """Make all that was added durable and searchable.
+
+        Raises:
+            StoreError: the disk refuses; nothing since the last commit is kept.
+        """
+        for opened in self.days.values():
+            if opened.fresh:
+                self.guarded(lambda o=opened: commit_day(o))  # type: ignore[misc]
+
+    def watermarks(self) -> dict[int, int]:
+        """For each segment the highest committed end offset, over the open days' indices."""
+        highest: dict[int, int] = {}
+        request = {
+            "s": {"terms": {"field": schema.SEGMENT, "size": 65_000}, "aggs": {"o": {"max": {"field": schema.OFFSET}}}}
+        }
+        for opened in self.days.values():
+            buckets = opened.searcher.aggregate(tantivy.Query.all_query(), request)["s"]["buckets"]
+            for found in buckets:
+                segment, offset = int(found["key"]), int(found["o"]["value"])
+                highest[segment] = max(offset, highest.get(segment, 0))
+        return highest
+
+    def opened(self, day: Day) -> OpenDay:
+        """The open day, opened now if need be; the one used longest ago makes room."""
+        opened = self.days.pop(day, None)
+        if opened is None:
+            while len(self.days) >= OPEN_DAYS:
+                self.close_day(next(iter(self.days)))
+            opened = self.open_day(day)
+        self.days[day] = opened
+        return opened
+
+    def open_day(self, day: Day) -> OpenDay:
+        """Open or begin a day's index; a damaged one is set aside."""
+        folder = day.folder(self.root)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            return open_index(folder)
+        except (ValueError, OSError) as error:
+            if not (folder / "meta.json").exists() or (isinstance(error, OSError) and error.errno):
+                raise
+            self.set_aside.append(aside(folder))
+            folder.mkdir(mode=0o700)
+            return open_index(folder)
+
+    def close_day(self, day: Day) -> None:
+        """Commit and close one day, its merges finished, its memory given back."""
+        opened = self.days.pop(day)
+        commit_day(opened)
+        opened.writer.wait_merging_threads()
+
+    def drop(self, day: Day) -> None:
+        """Delete a day with all its indices; it is gone at once for readers, and again if it comes back."""
+        opened = self.days.pop(day, None)
+        if opened is not None:
+            opened.writer.rollback()
+            del opened
+        shutil.rmtree(day.folder(self.root), ignore_errors=False)
+
+    def drop_expired(self, now_ms: int) -> list[Day]:
+        """Delete the days past the age in ``ilm_policies/``, and tell which."""
+        expired = expired_days(self.kept(), now_ms)
+        for day in expired:
+            self.guarded(lambda d=day: self.drop(d))  # type: ignore[misc]
+        return expired
+
+    def kept(self) -> list[Day]:
+        """The days on disk, oldest first."""
+        return kept_days(self.root)
+
+    def guarded(self, work: Callable[[], T]) -> T:
+        """Do ``work``; if the engine fails, forget all that is not committed and say so."""
+        try:
+            return work()
+        except (ValueError, OSError, RuntimeError) as error:
+            self.days.clear()
+            raise StoreError(
+                f"{self.root}: cannot write the store: {error}; nothing since the last commit is kept"
+            ) from error
+
+    def close(self) -> None:
+        """Commit, finish merges and release the lock."""
+        for day in list(self.days):
+            self.guarded(lambda d=day: self.close_day(d))  # type: ignore[misc]
+        os.close(self.lock)
+
+
+def locked(root: Path) -> int:
+    """An open, exclusively locked ``.writer.lock`` in ``root``.
+
+    Raises:
+        StoreError: someone else holds it, or it cannot be made.
+    """
+    path = root / ".writer.lock"
+    try:
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror}; DATA_DIR must be a folder this user can write") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(lock)
+        raise StoreError(f"{path}: another process writes this store; stop it first (shipper down)") from error
+    return lock
+
+
+def open_index(folder: Path) -> OpenDay:
+    """The index in ``folder``, begun if there is none, with a writer of one thread."""
+    begun = (folder / "meta.json").exists()
+    index = tantivy.Index.open(str(folder)) if begun else tantivy.Index(tantivy_schema(), str(folder))
+    index.register_tokenizer(analysis.NAME, analysis.analyzer())
+    index.reload()
+    return OpenDay(index, index.writer(HEAP_BYTES, 1), index.searcher())
+
+
+def commit_day(opened: OpenDay) -> None:
+    """Commit one day and look at it anew."""
+    opened.writer.commit()
+    opened.fresh.clear()
+    opened.index.reload()
+    opened.searcher = opened.index.searcher()
+
+
+def stored_sources(opened: OpenDay, ids: Iterable[str]) -> dict[tuple[str, str], bytes]:
+    """The committed documents among ``ids``: (index, id) → source."""
+    wanted = list(set(ids))
+    query = tantivy.Query.term_set_query(opened.index.schema, schema.ID, wanted)
+    limit = len(wanted) + 1
+    while len(hits := opened.searcher.search(query, limit=limit, count=False).hits) == limit:
+        limit *= 4  # one id in several indices of the day
+    return {(index, identity(orjson.loads(source))): source for index, source in kept_of(opened.searcher, hits)}
+
+
+def kept_of(searcher: tantivy.Searcher, hits: Any) -> Iterable[tuple[str, bytes]]:
+    """Index name and source of found documents."""
+    for _, address in hits:
+        row: Any = searcher.doc(address)
+        yield row.get_first(schema.INDEX), row.get_first(schema.SOURCE)
+
+
+def same(one: bytes, other: bytes) -> bool:
+    """Whether two sources of one id say the same, wherever they were read."""
+    return one == other or comparable(orjson.loads(one)) == comparable(orjson.loads(other))
+
+
+def comparable(document: dict[str, Any]) -> dict[str, Any]:
+    """The content that makes two documents of one id the same or not."""
+    log = document.get("log")
+    if not isinstance(log, dict):
+        return document
+    return {**document, "log": {name: value for name, value in log.items() if name not in ("file", "offset")}}
+
+
+def aside(folder: Path) -> Path:
+    """Rename a damaged day's folder to the first free ``<day>.damaged-<n>``, and tell its new name."""
+    number = 1
+    while (target := folder.with_name(f"{folder.name}.damaged-{number}")).exists():
+        number += 1
+    return folder.rename(target)
