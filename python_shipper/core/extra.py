@@ -72,8 +72,8 @@ def bounded_value(value: Any, level: int, path_bytes: int) -> Any:
 def cut(text: str, path_bytes: int = 0) -> str:
     """The text, or its first characters and how many were cut."""
     limit = LIMITS.extra_characters
-    if path_bytes + 4 * len(text) > LEAF_BYTES and path_bytes + len(text.encode()) > LEAF_BYTES:
-        limit = min(limit, (LEAF_BYTES - path_bytes) // 4)
+    if path_bytes + 4 * len(text) > LEAF_BYTES and path_bytes + len(text[:limit].encode()) > LEAF_BYTES:
+        limit = (LEAF_BYTES - path_bytes) // 4
     if len(text) <= limit:
         return text
     return f"{text[: limit - KEPT]}…[cut, {len(text) - limit + KEPT} characters]"

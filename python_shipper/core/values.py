@@ -34,7 +34,7 @@ def text_of(value: Any) -> Any:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return repr(value) if math.isfinite(value) else ("Infinity" if value > 0 else "-Infinity")
+        return repr(value + 0.0) if math.isfinite(value) else ("Infinity" if value > 0 else "-Infinity")
     return str(value) if isinstance(value, int) else MISFIT
 
 

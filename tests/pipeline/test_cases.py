@@ -1,0 +1,45 @@
+"""Every golden case on every engine: what one stack stores and the other does not is a bug in one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.pipeline import engines
+from tests.pipeline.case import Case, cases, differences
+
+CASES = cases()
+
+
+@pytest.fixture(scope="module")
+def answers() -> Callable[[str], dict[str, engines.Answer]]:
+    """An engine's answers by the case's name, asked once."""
+    known: dict[str, dict[str, engines.Answer]] = {}
+
+    def ask(engine: str) -> dict[str, engines.Answer]:
+        if engine not in known:
+            given = getattr(engines, engine)(CASES)
+            assert len(given) == len(CASES)
+            known[engine] = {case.name: answer for case, answer in zip(CASES, given, strict=True)}
+        return known[engine]
+
+    return ask
+
+
+ENGINES = [pytest.param("python"), pytest.param("ruby", marks=pytest.mark.needs("ruby"))]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_case(case: Case, engine: str, answers: Callable[[str], dict[str, engines.Answer]]) -> None:
+    wrong = differences(case.expect, answers(engine)[case.name])
+    assert not wrong, f"{case.path.name} on {engine}:\n" + "\n".join(wrong)
+
+
+def test_case_names_are_file_names() -> None:
+    assert [case.name for case in CASES] == [case.path.stem for case in CASES]
+
+
+def test_there_are_enough_cases() -> None:
+    assert len(CASES) >= 60
