@@ -1,6 +1,6 @@
 """Around any ASGI application: the trace id on every line, one access line, an unhandled exception logged once.
 
-The access line (logger ``python_shipper.access``, INFO) is written when the last byte of the response was sent, before
+The access line (logger ``python_shipper.access``, INFO) is written when the last part of the response is ready, before
 background tasks: ``http.request.method``, ``url.path``, ``christmas.operation`` (method and route template),
 ``http.response.status_code``, ``http.response.body.bytes``, ``event.duration`` (nanoseconds), ``client.ip``,
 ``event.outcome``. A websocket gets one line when it closes; its status is 101, or 403 where it was not accepted.
@@ -148,8 +148,8 @@ class RequestLog:
         """Run the application, watching what it sends."""
 
         async def watched(message: Message) -> None:
+            exchange.sent(message)  # first: whoever has the answer finds the line
             await send(message)
-            exchange.sent(message)
 
         try:
             await self.app(exchange.scope, receive, watched)

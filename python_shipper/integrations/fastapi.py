@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from python_shipper.core import tracing
+from python_shipper.core.config import active
 from python_shipper.errors import ConfigurationError
 from python_shipper.integrations import detail, outgoing, sentry
 from python_shipper.integrations.asgi import STATE, Exchange, RequestLog
@@ -33,7 +34,7 @@ def install(app: Starlette, settings: Settings | None = None) -> None:
         return
     if app.middleware_stack is not None:
         raise ConfigurationError("fastapi.install(app): the application already serves; call it right after FastAPI()")
-    settings = settings or Settings.from_environment()
+    settings = settings or active()
     app.state.python_shipper = True
     if not {500, Exception} & set(app.exception_handlers):
         app.add_exception_handler(Exception, json_500)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import httpx
@@ -21,6 +22,9 @@ def install(header: str = tracing.TRACE_HEADER) -> None:
 
 def patch() -> None:
     """Wrap the one method of each client that all requests pass."""
+    # At DEBUG the library below it prints raw headers, cookies and all, a dozen lines a request.
+    if logging.getLogger("httpcore").level == logging.NOTSET:
+        logging.getLogger("httpcore").setLevel(logging.INFO)
     send, async_send = httpx.Client.send, httpx.AsyncClient.send
 
     def traced_send(self: httpx.Client, request: httpx.Request, **options: Any) -> httpx.Response:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from python_shipper.core import tracing
+from python_shipper.core.config import active
 from python_shipper.core.masking import DROPPED, default_masker
 from python_shipper.errors import ConfigurationError
 from python_shipper.settings import Settings
@@ -27,7 +28,7 @@ def install(settings: Settings | None = None) -> bool:
     Raises:
         ConfigurationError: there is a DSN and it cannot be used, or sentry-sdk is not installed.
     """
-    settings = settings or Settings.from_environment()
+    settings = settings or active()
     if not settings.sentry_dsn:
         return False
     try:

@@ -10,15 +10,18 @@ import logging
 import re
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine, ExceptionContext
-from sqlalchemy.ext.asyncio import AsyncEngine
 
+from python_shipper.core.config import active
 from python_shipper.core.masking import default_masker
 from python_shipper.integrations import detail
 from python_shipper.settings import Settings
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine  # needs greenlet, which a synchronous service does not have
 
 log = logging.getLogger("python_shipper.sql")
 BEGAN = "python_shipper.began_ns"  # on a connection: when its running statements began
@@ -32,12 +35,12 @@ def install(engine: Engine | AsyncEngine | None = None, settings: Settings | Non
     Raises:
         ConfigurationError: a setting cannot be used.
     """
-    settings = settings or Settings.from_environment()
+    settings = settings or active()
     if not detail.wanted(settings, settings.log_sql):
         return False
     # Asked for by its own setting it must show in production, where DEBUG is off.
     listener = Statements(logging.INFO if settings.log_sql else logging.DEBUG)
-    target = engine.sync_engine if isinstance(engine, AsyncEngine) else engine or Engine
+    target = getattr(engine, "sync_engine", engine) or Engine
     event.listen(target, "before_cursor_execute", listener.begin)
     event.listen(target, "after_cursor_execute", listener.end)
     event.listen(target, "handle_error", listener.fail)
