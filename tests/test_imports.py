@@ -4,12 +4,13 @@ import ast
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "python_shipper"
-OPEN = {"contract", "settings", "errors"}
+OPEN = {"contract", "settings", "errors", "units"}
 ANY = {"dashboard", "stack", "cli", "__init__", "__main__", "testing"}
 MAY_IMPORT = {
     "contract": set(),
     "settings": set(),
     "errors": set(),
+    "units": set(),
     "core": set(),
     "collectors": {"core"},
     "integrations": {"core", "collectors"},
