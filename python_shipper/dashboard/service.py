@@ -1,0 +1,50 @@
+"""What the routes share: the settings, the store, the agent's figures, and the bounded way to ask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, cast
+
+from fastapi import Depends, Request
+
+import python_shipper
+from python_shipper.dashboard.searches import Searches
+from python_shipper.settings import Settings
+from python_shipper.store import Store
+
+Status = Callable[[], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One running dashboard."""
+
+    settings: Settings
+    store: Store
+    status: Status
+    searches: Searches
+
+    def figures(self) -> dict[str, Any]:
+        """The figures of ``/api/status``, ``/metrics`` and the status page."""
+        indices = self.store.indices()
+        return {
+            "version": python_shipper.__version__,
+            "agent": self.status(),
+            "indices": len(indices),
+            "documents": sum(index.documents for index in indices),
+            "size_bytes": sum(index.size_bytes for index in indices),
+            "searches_running": self.searches.running,
+        }
+
+    def index_rows(self) -> list[dict[str, Any]]:
+        """The indices as plain data."""
+        return [asdict(index) for index in self.store.indices()]
+
+
+def of(request: Request) -> Service:
+    """The service of the application that got ``request``."""
+    return cast(Service, request.app.state.service)
+
+
+Shared = Annotated[Service, Depends(of)]
