@@ -13,6 +13,10 @@ class StoreError(ShipperError):
     """The log store cannot be opened, read or written."""
 
 
+class StoreLockedError(StoreError):
+    """Another process writes the log store."""
+
+
 class QueryError(ShipperError):
     """A query asks for something that is malformed or not in the supported subset."""
 

@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from python_shipper.agent.segment import Counts, Header, Segment
+from python_shipper.agent.segment import Counts, Segment
+from python_shipper.core.segments import Header
 from python_shipper.errors import StoreError
 
 NAME = "checkpoint.sqlite3"

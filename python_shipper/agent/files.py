@@ -35,6 +35,7 @@ from python_shipper.agent.segment import (
     open_reader,
     seam_of,
 )
+from python_shipper.settings import Settings
 
 SHIPPED = re.compile(r"\.ecs\.log(\.[0-9].*)?$")  # *.ecs.log and *.ecs.log.[0-9]*
 IDLE_SECONDS = 60.0
@@ -213,6 +214,11 @@ class Files:
         """Close all files."""
         for segment in list(self.open.values()):
             self.shut(segment)
+
+
+def log_folders(settings: Settings) -> list[Path]:
+    """The folders that are tailed: the services' logs, and the embedded stack's own."""
+    return [settings.log_dir, settings.data_dir / "logs"]
 
 
 def listing(folders: Sequence[Path]) -> Listing:

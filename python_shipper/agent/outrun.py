@@ -10,7 +10,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from itertools import pairwise
 
-from python_shipper.agent.segment import Header, Segment
+from python_shipper.agent.segment import Segment
+from python_shipper.core.segments import Header
 
 
 def outrun(segments: Iterable[Segment]) -> Counter[str]:
@@ -28,5 +29,5 @@ def gaps(rows: list[tuple[Header, Segment]]) -> int:
     missing = 0
     for (header, segment), (following, _) in pairwise(rows):
         if segment.gone or (segment.state == segment.seen and not segment.unfinished):
-            missing += max(0, following.lines_before - header.lines_before - segment.counts.lines)
+            missing += max(0, following.lines - header.lines - segment.counts.lines)
     return missing

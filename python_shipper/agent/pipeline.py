@@ -78,6 +78,11 @@ class Pipeline:
             return self._quickly(value, todo, line, source, now_ms)
         return self._carefully(line, source, now_ms)
 
+    def refused(self, raw: bytes, source: Source, index: str, now_ms: int) -> Routed:
+        """The dead letter of a line whose document the store did not take into ``index``."""
+        line = decode.line_bytes(raw)
+        return self._dead_letter(decode.line_text(line), Judged("mapping", index), source, now_ms)
+
     def _quickly(self, document: Event, todo: quick.Todo, line: bytes, source: Source, now_ms: int) -> Routed:
         ms = stored_ms(document["@timestamp"])
         index = log_index(document["service"]["name"] if "service" in document else None, ms // DAY_MS)

@@ -22,6 +22,8 @@ from typing import NamedTuple, Protocol
 
 import orjson
 
+from python_shipper.core.segments import OPENED, Header
+
 HEAD = 128
 SEAM = 64
 SETTLE_SECONDS = 5.0
@@ -34,13 +36,6 @@ class Line(NamedTuple):
     raw: bytes
     offset: int
     end: int
-
-
-class Header(NamedTuple):
-    """What a segment's first line says: its number in the slot, and the lines that the slot wrote before it."""
-
-    number: int
-    lines_before: int
 
 
 @dataclass(slots=True)
@@ -214,12 +209,12 @@ def intact(segment: Segment, file: Reader) -> bool:
 
 def header_of(raw: bytes) -> Header | None:
     """What a segment-opened line says, or None for any other line."""
-    if b"segment-opened" not in raw:
+    if OPENED.encode() not in raw:
         return None
     try:
         event = orjson.loads(raw)
-        if event["event"]["action"] != "segment-opened":
+        if event["event"]["action"] != OPENED:
             return None
         return Header(int(event["christmas"]["segment"]["number"]), int(event["christmas"]["segment"]["lines"]))
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return None

@@ -32,7 +32,7 @@ from typing import Any, NamedTuple, TypeVar
 import orjson
 import tantivy
 
-from python_shipper.errors import StoreError
+from python_shipper.errors import StoreError, StoreLockedError
 from python_shipper.store import analysis, schema
 from python_shipper.store.columns import columns, identity, tantivy_schema
 from python_shipper.store.days import Day, day_of, kept_days, store_root
@@ -209,16 +209,19 @@ class Writer:
 
     def close(self) -> None:
         """Commit, finish merges and release the lock."""
-        for day in list(self.days):
-            self.guarded(lambda d=day: self.close_day(d))  # type: ignore[misc]
-        os.close(self.lock)
+        try:
+            for day in list(self.days):
+                self.guarded(lambda d=day: self.close_day(d))  # type: ignore[misc]
+        finally:
+            os.close(self.lock)
 
 
 def locked(root: Path) -> int:
     """An open, exclusively locked ``.writer.lock`` in ``root``.
 
     Raises:
-        StoreError: someone else holds it, or it cannot be made.
+        StoreLockedError: another process holds it.
+        StoreError: it cannot be made.
     """
     path = root / ".writer.lock"
     try:
@@ -230,7 +233,7 @@ def locked(root: Path) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(lock)
-        raise StoreError(f"{path}: another process writes this store; stop it first (shipper down)") from error
+        raise StoreLockedError(f"{path}: another process writes this store; stop it first (shipper down)") from error
     return lock
 
 

@@ -6,7 +6,8 @@ import stat
 import pytest
 
 from python_shipper.agent.checkpoint import NAME, Checkpoint, read_ledger
-from python_shipper.agent.segment import Counts, Header, Segment
+from python_shipper.agent.segment import Counts, Segment
+from python_shipper.core.segments import Header
 from python_shipper.errors import StoreError
 
 

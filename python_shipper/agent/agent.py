@@ -1,0 +1,124 @@
+"""Runs the ingest in a thread of this process: starts, stops, recovers from faults, and tells how it is doing."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import sqlite3
+import threading
+import time
+from typing import Any
+
+from python_shipper.agent.files import log_folders
+from python_shipper.agent.ingest import POLL_SECONDS, Ingest
+from python_shipper.agent.watch import Watch
+from python_shipper.core.clock import now_ms
+from python_shipper.core.names import day
+from python_shipper.errors import ShipperError
+from python_shipper.settings import Settings
+
+RETRY_SECONDS = 1.0
+MOST_RETRY_SECONDS = 30.0
+HOUSE_SECONDS = 3600.0
+
+log = logging.getLogger(__name__)
+
+
+class Agent:
+    """Tails the log folders into the embedded store, until it is stopped."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.watch: Watch | None = None
+        self.ingest: Ingest | None = None
+        self.stopping = threading.Event()
+        self.thread: threading.Thread | None = None
+        self.fault: str | None = None
+        self.faults = 0
+
+    def start(self) -> None:
+        """Open the store and begin.
+
+        Raises:
+            StoreError: the store is in use by another process, or cannot be opened; nothing was started.
+        """
+        self.ingest = Ingest(self.settings)
+        self.watch = Watch(log_folders(self.settings))
+        self.thread = threading.Thread(target=self.run, name="shipper-agent", daemon=True)
+        self.thread.start()
+
+    def stop(self) -> None:
+        """Commit what was read, and close everything."""
+        self.stopping.set()
+        if self.watch:
+            self.watch.changed.set()
+        if self.thread:
+            self.thread.join()
+        if self.watch:
+            self.watch.close()
+
+    def run(self) -> None:
+        """Ingest until stopped; after a fault, close everything and start from the checkpoint again."""
+        pause = RETRY_SECONDS
+        while not self.stopping.is_set():
+            started = time.monotonic()
+            try:
+                self.ingest = self.ingest or Ingest(self.settings)
+                self.follow(self.ingest)
+            except (ShipperError, OSError, sqlite3.Error) as error:
+                self.fail(error, "%s; the agent tries again until it works, nothing is lost as long as files are kept")
+            except Exception as error:
+                self.fail(error, "unexpected: %r; the agent starts again from its checkpoint", trace=True)
+            pause = (
+                RETRY_SECONDS if time.monotonic() - started > MOST_RETRY_SECONDS else min(pause * 2, MOST_RETRY_SECONDS)
+            )
+            self.close()
+            self.stopping.wait(0 if self.fault is None else pause)
+        self.close()
+
+    def follow(self, ingest: Ingest) -> None:
+        """Take turns until stopped, then commit."""
+        watch, housed = self.watch, (float("-inf"), "")
+        assert watch is not None  # noqa: S101  start() makes it
+        while not self.stopping.is_set():
+            at_ms, now = now_ms(), time.monotonic()
+            if now - housed[0] > HOUSE_SECONDS or day(at_ms) != housed[1]:
+                ingest.keep_house(at_ms)
+                housed = (now, day(at_ms))
+            ingest.tail.rescan |= watch.changed.is_set()
+            watch.changed.clear()
+            busy = ingest.turn()
+            ingest.replay(at_ms)
+            self.fault = None
+            if not busy:
+                watch.changed.wait(POLL_SECONDS)
+        ingest.commit()
+
+    def fail(self, error: Exception, sentence: str, *, trace: bool = False) -> None:
+        """Say what went wrong, once for each different fault in a row."""
+        self.faults += 1
+        if str(error) != self.fault:
+            log.error(sentence, error, exc_info=error if trace else None)
+        self.fault = str(error) or repr(error)
+
+    def close(self) -> None:
+        """Let go of the store and the files."""
+        ingest, self.ingest = self.ingest, None
+        try:
+            if ingest:
+                ingest.close()
+        except (ShipperError, OSError, sqlite3.Error) as error:
+            log.warning("while closing: %s; what was not committed is read again", error)
+
+    def status(self) -> dict[str, Any]:
+        """How it is doing: state, lag in bytes and seconds, rate, counts since the start, disk in bytes."""
+        ingest = self.ingest
+        alive = self.thread is not None and self.thread.is_alive()
+        disk = shutil.disk_usage(self.settings.data_dir)
+        return {
+            "state": ("fault" if self.fault else "running") if alive else "stopped",
+            "fault": self.fault,
+            "faults": self.faults,
+            "disk": {"free_bytes": disk.free, "total_bytes": disk.total},
+            **(ingest.status() if ingest else {}),
+        }
