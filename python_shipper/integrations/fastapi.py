@@ -1,10 +1,13 @@
-"""FastAPI and Starlette in one call: trace ids, access lines, exceptions, outgoing headers, Sentry.
+"""FastAPI and Starlette in one call: trace ids, access lines, exceptions, outgoing headers, debug detail, Sentry.
 
 A context variable that a *synchronous* dependency or endpoint sets is lost when it returns: the framework runs it in a
 copy of the context, in a thread. Bind in an ``async def`` dependency, or in middleware.
 """
 
 from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
 
 from asgi_correlation_id import CorrelationIdMiddleware
 from asgi_correlation_id.context import correlation_id
@@ -41,6 +44,8 @@ def install(app: Starlette, settings: Settings | None = None) -> None:
     wrap_outermost(app, settings)
     outgoing.install(settings.trace_header)
     sentry.install(settings)
+    if detail.wanted(settings, settings.log_sql) and find_spec("sqlalchemy"):
+        import_module("python_shipper.integrations.sqlalchemy").install(settings=settings)
 
 
 def wrap_outermost(app: Starlette, settings: Settings) -> None:

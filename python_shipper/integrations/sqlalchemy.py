@@ -30,7 +30,7 @@ NUMBERED = re.compile(r"_[0-9]+$")  # SQLAlchemy's name for a value compared wit
 
 
 def install(engine: Engine | AsyncEngine | None = None, settings: Settings | None = None) -> bool:
-    """Log the statements of ``engine``, or of every engine; whether that is on by the settings.
+    """Log the statements of ``engine``, or of every engine; whether that is on by the settings. Twice is once.
 
     Raises:
         ConfigurationError: a setting cannot be used.
@@ -39,19 +39,20 @@ def install(engine: Engine | AsyncEngine | None = None, settings: Settings | Non
     if not detail.wanted(settings, settings.log_sql):
         return False
     # Asked for by its own setting it must show in production, where DEBUG is off.
-    listener = Statements(logging.INFO if settings.log_sql else logging.DEBUG)
-    target = getattr(engine, "sync_engine", engine) or Engine
-    event.listen(target, "before_cursor_execute", listener.begin)
-    event.listen(target, "after_cursor_execute", listener.end)
-    event.listen(target, "handle_error", listener.fail)
+    statements.level = logging.INFO if settings.log_sql else logging.DEBUG
+    target: Any = getattr(engine, "sync_engine", engine) or Engine
+    if not any(event.contains(one, "before_cursor_execute", statements.begin) for one in (target, Engine)):
+        event.listen(target, "before_cursor_execute", statements.begin)
+        event.listen(target, "after_cursor_execute", statements.end)
+        event.listen(target, "handle_error", statements.fail)
     return True
 
 
 class Statements:
-    """The listener: logs what an engine executes at one level."""
+    """The listener: logs at one level what the engines execute."""
 
-    def __init__(self, level: int) -> None:
-        self.level = level
+    def __init__(self) -> None:
+        self.level = logging.DEBUG
 
     def begin(self, conn: Connection, cursor: Any, sql: str, given: Any, context: Any, many: bool) -> None:
         """Note when a statement began; a connection may run one within another."""
@@ -75,6 +76,9 @@ class Statements:
         operation = sql.split(None, 1)[0].upper() if sql.strip() else "SQL"
         fields = {"operation": operation, "event.duration": duration_ns, "sql": sql, "parameters": shown, **more}
         log.log(self.level, "%s %.1f ms", operation, duration_ns / 1e6, extra=fields)
+
+
+statements = Statements()
 
 
 def parameters(given: Any, context: Any) -> Any:
