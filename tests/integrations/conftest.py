@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 import uvicorn
+from sqlalchemy import Engine, event
+
+from python_shipper.integrations.sqlalchemy import statements
 
 
 class Recorder(ThreadingHTTPServer):
@@ -74,3 +77,19 @@ def serve() -> Iterator[Callable[[Any], str]]:
     """Serve an application until the test ends."""
     with ExitStack() as stack:
         yield lambda app: stack.enter_context(served(app))
+
+
+LISTENERS = {
+    "before_cursor_execute": statements.begin,
+    "after_cursor_execute": statements.end,
+    "handle_error": statements.fail,
+}
+
+
+@pytest.fixture(autouse=True)
+def no_listeners_left() -> Iterator[None]:
+    """A test in debug mode has every engine's statements logged: not those of the tests after it."""
+    yield
+    for name, listener in LISTENERS.items():
+        if event.contains(Engine, name, listener):
+            event.remove(Engine, name, listener)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, create_engine, event, insert, select, text
+from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, create_engine, insert, select, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import StaticPool
@@ -15,11 +15,6 @@ from python_shipper.settings import Settings
 from python_shipper.testing import capture
 
 Lines = list[dict[str, Any]]
-LISTENERS = {
-    "before_cursor_execute": sqlalchemy.statements.begin,
-    "after_cursor_execute": sqlalchemy.statements.end,
-    "handle_error": sqlalchemy.statements.fail,
-}
 metadata = MetaData()
 accounts = Table(
     "accounts",
@@ -121,13 +116,8 @@ def test_on_in_debug_mode_or_by_its_setting(
 
 def test_every_engine_once_though_asked_for_twice(engine: Engine, lines: Lines) -> None:
     assert sqlalchemy.install(settings=Settings(log_sql=True))
-    try:
-        assert sqlalchemy.install(settings=Settings(log_sql=True)) and sqlalchemy.install(
-            engine, Settings(log_sql=True)
-        )
-        with engine.connect() as connection:
-            connection.execute(text("select 1"))
-    finally:
-        for name, listener in LISTENERS.items():
-            event.remove(Engine, name, listener)
+    assert sqlalchemy.install(settings=Settings(log_sql=True))
+    assert sqlalchemy.install(engine, Settings(log_sql=True))
+    with engine.connect() as connection:
+        connection.execute(text("select 1"))
     assert len(lines) == 1
