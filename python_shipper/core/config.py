@@ -94,7 +94,7 @@ def files_handler(settings: Settings | None = None) -> FilesHandler:
     arguments: dict[str, Any] = {
         "service": settings.service_name, "version": settings.service_version, "environment": settings.app_env,
     }  # fmt: skip
-    handler.formatter = FlatFormatter(**arguments) if settings.log_format == "flat" else EcsFormatter(**arguments)
+    handler.setFormatter(FlatFormatter(**arguments) if settings.log_format == "flat" else EcsFormatter(**arguments))
     return handler
 
 

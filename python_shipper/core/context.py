@@ -16,6 +16,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+# owner, its event of the bound fields, whether they hold a trace id
+_EMPTY: tuple[object, dict[str, Any], bool] = (None, {}, False)
+
+
 class Bound:
     """One immutable set of bound fields; ``cache`` keeps what a formatter made of it, for the lines that follow."""
 
@@ -23,7 +27,7 @@ class Bound:
 
     def __init__(self, fields: Mapping[str, Any]) -> None:
         self.fields = MappingProxyType(dict(fields))
-        self.cache: Any = None
+        self.cache: tuple[object, dict[str, Any], bool] = _EMPTY
 
 
 NOTHING = Bound({})

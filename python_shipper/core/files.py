@@ -18,6 +18,8 @@ BLOCK = 1 << 20
 class AppendFile:
     """An open file; a line that the disk took only in part is ended before the next one begins."""
 
+    __slots__ = ("fd", "lines", "path", "size", "torn")
+
     def __init__(self, path: Path, mode: int) -> None:
         """Open or create ``path`` with permission bits ``mode``.
 
@@ -33,7 +35,7 @@ class AppendFile:
         self.lines = 0
 
     def write(self, line: bytes) -> None:
-        """Append ``line``, or several.
+        """Append ``line``, which ends with its only newline.
 
         Raises:
             OSError: the disk did not take all of it.
@@ -42,7 +44,7 @@ class AppendFile:
         self.size += written
         if written != len(line):
             self._finish(line, written)
-        self.lines += line.count(b"\n")
+        self.lines += 1
 
     def _finish(self, line: bytes, written: int) -> None:
         """Write what a first, partial write left; the disk says why if it cannot."""
@@ -103,11 +105,17 @@ class RotatingFile:
         Raises:
             OSError: the disk did not take the line.
         """
-        if self.file.torn:
-            self.file.end_torn_line()
-        if self.file.size + len(line) > self._max_bytes and not self.is_fresh():
+        file = self.file
+        if file.torn or file.size + len(line) > self._max_bytes:
+            file = self._ready_for(len(line))
+        file.write(line)
+
+    def _ready_for(self, length: int) -> AppendFile:
+        """The file for a line of ``length`` bytes: with its last line ended, and closed before if it is full."""
+        self.file.end_torn_line()
+        if self.file.size + length > self._max_bytes and not self.is_fresh():
             self.rotate()
-        self.file.write(line)
+        return self.file
 
     def is_fresh(self) -> bool:
         """Whether the open segment holds no record yet; such a one is not closed for a record longer than itself."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -15,7 +16,8 @@ import orjson
 
 from python_shipper.contract import contract
 from python_shipper.core import Event, counts, tracing
-from python_shipper.core.context import NOTHING, Bound, variable
+from python_shipper.core.clock import iso
+from python_shipper.core.context import Bound, variable
 from python_shipper.core.masking import Masker, default_masker
 from python_shipper.core.place import Placer, merged
 from python_shipper.core.plain import plain, safe_text
@@ -27,6 +29,8 @@ VERSION = contract().ecs_version
 MILLISECONDS = tuple(f".{ms:03d}Z" for ms in range(1000))
 NEWLINE = orjson.OPT_APPEND_NEWLINE
 MAX_LOGGERS = 4096
+LEVELS = {name: name.lower() for name in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")}
+OPENTELEMETRY = "opentelemetry.trace"
 
 
 class EcsFormatter(logging.Formatter):
@@ -87,9 +91,8 @@ class EcsFormatter(logging.Formatter):
         self._constant: Event = {"service": {key: value for key, value in named.items() if value}}
         if extra:
             self._constant = merged(self._constant, self._placer.place(extra))
-        self._shared = {root: part for root, part in self._constant.items() if root != "service"}
         self._loggers: dict[str, Event] = {}
-        self._second: tuple[int, str] = (-1, "")
+        self._second: tuple[int, str] = (-1, "")  # newest second in ms, and its text
 
     def format(self, record: logging.LogRecord) -> str:
         """The line as text, without a newline."""
@@ -110,42 +113,45 @@ class EcsFormatter(logging.Formatter):
         if self.origin:
             fields |= {"log.origin.file.name": record.filename, "log.origin.file.line": record.lineno}
             fields["log.origin.function"] = record.funcName
-        second = int(record.created)
-        ms = int((record.created - second) * 1000)
-        event = self.event(second, ms, record.levelname.lower(), record.name, message_of(record), fields)
+        # A float holds a time of today to a quarter of a microsecond; the addend undoes its rounding down.
+        moment = int(record.created * 1000 + 0.0005)
+        level = LEVELS.get(record.levelname) or record.levelname.lower()
+        event = self.event(moment, level, record.name, message_of(record), fields)
         return without(event, self._excluded) if self._excluded else event
 
-    def event(self, second: int, ms: int, level: str, logger: str, message: str, fields: Mapping[str, Any]) -> Event:
-        """An event of this time (seconds since 1970 and milliseconds), with the bound fields and ``fields``."""
-        stamp = self._second
-        if stamp[0] != second:
-            stamp = self._second = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+    def event(self, moment: int, level: str, logger: str, message: str, fields: Mapping[str, Any]) -> Event:
+        """The event of ``moment`` (milliseconds since 1970), with the bound fields and, over them, ``fields``."""
+        ms = moment % 1000
+        second, stamp = self._second
+        if moment - ms != second:
+            second, stamp = self._second = moment - ms, iso(moment)[:19]
+        bound = variable.get()
+        owner, below, has_trace = bound.cache
+        if owner is not self:
+            below, has_trace = self._below(bound)
+        above = self._placer.place(fields, new_ulid(moment))
+        if OPENTELEMETRY in sys.modules or not has_trace:
+            ids = tracing.fields(bound.fields)
+            above = merged(self._placer.place(ids), above) if ids else above
         event: Event = {
-            "@timestamp": stamp[1] + MILLISECONDS[ms],
+            "@timestamp": stamp + MILLISECONDS[ms],
             "log.level": level,
             "message": self.masker.text(message),
             "ecs.version": VERSION,
-            "service": self._constant["service"],
-            "log": self._loggers.get(logger) or self._named(logger),
-            "event": {"id": new_ulid(second * 1000 + ms)},
         }
-        if self._shared:
-            lay(event, self._shared)
-        bound = variable.get()
-        if bound is not NOTHING:
-            lay(event, self._bound(bound))
-        ids = tracing.fields(bound.fields)
-        if ids:
-            lay(event, self._placer.place(ids))
-        if fields:
-            lay(event, self._placer.place(fields))
+        event.update(below)
+        event["log"] = named = self._loggers.get(logger) or self._named(logger)
+        event.update(above)
+        if len(event) == 5 + len(below) + len(above):
+            return event
+        # Two parts have an object in common, which neither may change: it is shared by other lines.
+        event.update(merged(merged(below, {"log": named}), above))
         return event
 
-    def encode_event(self, ms: int, level: str, logger: str, message: str, fields: Mapping[str, Any]) -> bytes:
-        """The line of an event at ``ms`` (since 1970), without a record; never raises."""
-        second = ms // 1000
+    def encode_event(self, moment: int, level: str, logger: str, message: str, fields: Mapping[str, Any]) -> bytes:
+        """The line of ``event`` without a record; never raises."""
         try:
-            event = self.event(second, ms % 1000, level, logger, message, fields)
+            event = self.event(moment, level, logger, message, fields)
             return self.dump(without(event, self._excluded) if self._excluded else event)
         except Exception as error:
             record = logging.LogRecord(logger, 0, "", 0, message, (), None)
@@ -162,12 +168,11 @@ class EcsFormatter(logging.Formatter):
             return json.dumps(orjson.loads(line), separators=(",", ":")).encode() + b"\n"
         return line
 
-    def _bound(self, bound: Bound) -> Event:
-        cached = bound.cache
-        if cached is None or cached[0] is not self._placer:
-            cached = bound.cache = (self._placer, self._placer.place(bound.fields))
-        event: Event = cached[1]
-        return event
+    def _below(self, bound: Bound) -> tuple[Event, bool]:
+        """The constant and the bound fields in their place, and whether they hold a trace id; kept with the context."""
+        placed = merged(self._constant, self._placer.place(bound.fields))
+        bound.cache = (self, placed, "id" in placed.get("trace", {}))
+        return placed, bound.cache[2]
 
     def _named(self, logger: str) -> Event:
         if len(self._loggers) >= MAX_LOGGERS:
@@ -181,18 +186,11 @@ class EcsFormatter(logging.Formatter):
         now = time.time_ns() // 1_000_000
         level = safe_text(getattr(record, "levelname", "error")).lower()
         text = safe_text(getattr(record, "msg", ""))
-        event = self.event(now // 1000, now % 1000, level, safe_text(record.name), text, {})
+        event = self.event(now, level, safe_text(record.name), text, {})
         event["christmas"] = {
             "extra": {"formatting_error": self.masker.text(f"{type(error).__name__}: {safe_text(error)}")}
         }
         return self.dump(event)
-
-
-def lay(event: Event, part: Event) -> None:
-    """Put a placed part over ``event``; shared dicts inside of either stay as they are."""
-    for root, value in part.items():
-        below = event.get(root)
-        event[root] = value if below is None else merged(below, value) if type(value) is dict else value
 
 
 def without(event: Event, excluded: frozenset[str], path: str = "") -> Event:

@@ -45,13 +45,32 @@ class Files:
         days = settings.log_daily_backup_count
         self.daily = DailyFile(folder, part, mode, days, time.time()) if daily else None
 
-    def check(self, now_seconds: float) -> None:
-        """Go on to a new day's file, and open new files where old ones were moved or deleted from outside."""
+        self.for_people = daily or error
+
+    def copy(self, line: bytes, level: int) -> None:
+        """Append ``line`` to the files for people.
+
+        Raises:
+            OSError: a disk did not take it.
+        """
+        if self.daily is not None:
+            self.daily.write(line)
+        if level >= logging.ERROR and self.error is not None:
+            self.error.write(line)
+
+    def check(self) -> float:
+        """Go on to a new day's file, open new files where old ones were moved or deleted; gives ``next_check``."""
         self.ecs.check()
         if self.error is not None:
             self.error.check()
         if self.daily is not None:
-            self.daily.check(now_seconds)
+            self.daily.check(time.time())
+        return self.next_check()
+
+    def next_check(self) -> float:
+        """When to check again: in a second, and at midnight (seconds since 1970)."""
+        soon = time.time() + CHECK_SECONDS
+        return soon if self.daily is None else min(soon, self.daily.end)
 
     def close(self) -> None:
         """Close the files and give the slot back."""
@@ -88,16 +107,23 @@ class FilesHandler(logging.Handler):
         self.service = service or self._settings.service_name
         self.directory = Path(directory or self._settings.log_dir)
         self._daily, self._error = daily, error
-        self.formatter: EcsFormatter | logging.Formatter = EcsFormatter(service=self.service)
-        self._files: Files | None = None
-        self._next_check = 0.0
+        self.encoder: EcsFormatter | None = None
+        self.setFormatter(EcsFormatter(service=self.service))
+        self._files: Files
+        self._next_check = 0.0  # seconds since 1970; 0: no files are open
         self._writing = threading.Lock()
         _living.add(self)
 
+    def setFormatter(self, fmt: logging.Formatter | None) -> None:  # noqa: N802  logging's name
+        """Use ``fmt``; ``encoder`` is the same if it is one that :class:`Logger` may use without a record."""
+        super().setFormatter(fmt)
+        self.encoder = fmt if type(fmt) is EcsFormatter and not fmt.origin else None
+
     def handle(self, record: logging.LogRecord) -> bool | logging.LogRecord:  # type: ignore[override]
         """Write a record that the filters let through; encoding happens outside of the lock."""
-        passed = self.filter(record)
+        passed = self.filter(record) if self.filters else record
         if passed:
+            # From Python 3.12 on a filter may give another record.
             self.emit(passed if isinstance(passed, logging.LogRecord) else record)
         return passed
 
@@ -110,7 +136,8 @@ class FilesHandler(logging.Handler):
         if isinstance(self.formatter, EcsFormatter):
             return self.formatter.encode(record)
         try:
-            return self.format(record).encode("utf-8", "backslashreplace") + b"\n"
+            # One record is one line, whatever the formatter makes of it.
+            return self.format(record).replace("\n", "\\n").encode("utf-8", "backslashreplace") + b"\n"
         except Exception as error:
             counts.reduced(f"{type(error).__name__}: {safe_text(error)}")
             return EcsFormatter(service=self.service).encode(record)
@@ -119,45 +146,41 @@ class FilesHandler(logging.Handler):
         """Append an encoded line to the files that a record of ``level`` is for; a failure is counted."""
         with self._writing:
             try:
-                now = time.time()
+                if time.time() >= self._next_check:
+                    self._check()
                 files = self._files
-                if files is None or now >= self._next_check:
-                    files = self._checked(now)
                 files.ecs.write(line)
             except OSError as error:
                 counts.lost(1, f"{self.directory}: {error.strerror or error}")
                 return
-            try:
-                if files.daily is not None:
-                    files.daily.write(line)
-                if files.error is not None and level >= logging.ERROR:
-                    files.error.write(line)
-            except OSError as error:
-                counts.missed(1, f"{self.directory}: {error.strerror or error}")
+            if files.for_people:
+                try:
+                    files.copy(line, level)
+                except OSError as error:
+                    counts.missed(1, f"{self.directory}: {error.strerror or error}")
 
-    def _checked(self, now: float) -> Files:
-        if self._files is None:
-            self._files = Files(self.directory, self.service, self._settings, daily=self._daily, error=self._error)
+    def _check(self) -> None:
+        """Open the files, or look whether they are still the right ones."""
+        if self._next_check:
+            self._next_check = self._files.check()
         else:
-            self._files.check(now)
-        self._next_check = now + CHECK_SECONDS
-        if self._files.daily is not None:
-            self._next_check = min(self._next_check, self._files.daily.end)
-        return self._files
+            files = Files(self.directory, self.service, self._settings, daily=self._daily, error=self._error)
+            self._files, self._next_check = files, files.next_check()
 
     def after_fork(self) -> None:
         """In a forked child: leave the parent's files and slot to the parent, take new ones at the next record."""
         self._writing = threading.Lock()
-        if self._files is not None:
+        self._close_files()
+
+    def _close_files(self) -> None:
+        if self._next_check:
+            self._next_check = 0.0
             self._files.close()
-            self._files = None
 
     def close(self) -> None:
         """Close the files and give the slot back."""
         with self._writing:
-            if self._files is not None:
-                self._files.close()
-                self._files = None
+            self._close_files()
         super().close()
 
 

@@ -87,29 +87,28 @@ class Logger:
         if handlers is None:
             self._log_record(level, message, args, fields)
             return
-        now = time.time_ns() // 1_000_000
         text = message if type(message) is str and not args else text_of(message, args)
-        name = LEVELS.get(level) or logging.getLevelName(level).lower()
-        for handler, formatter in handlers:
-            handler.write(formatter.encode_event(now, name, self.name, text, fields), level)
+        moment, name = time.time_ns() // 1_000_000, LEVELS.get(level) or logging.getLevelName(level).lower()
+        for handler, encoder in handlers:
+            handler.write(encoder.encode_event(moment, name, self.name, text, fields), level)
 
     def _quick_handlers(self, level: int) -> list[tuple[FilesHandler, EcsFormatter]] | None:
         """The handlers of a record of ``level`` if all are ours and plain, else None."""
         if logging.Logger.callHandlers is not _CALL_HANDLERS or not _STOCK or self._stock.filters:
             return None
-        found = []
+        found: list[tuple[FilesHandler, EcsFormatter]] = []
         logger: logging.Logger | None = self._stock
         while logger is not None:
             for handler in logger.handlers:
-                formatter = handler.formatter
-                if type(handler) not in _QUICK_HANDLERS or type(formatter) is not EcsFormatter or handler.filters:
+                if type(handler) not in _QUICK_HANDLERS:
                     return None
-                if formatter.origin:
+                encoder = handler.encoder  # type: ignore[attr-defined]
+                if encoder is None or handler.formatter is not encoder or handler.filters:
                     return None
                 if level >= handler.level:
-                    found.append((handler, formatter))
+                    found.append((handler, encoder))  # type: ignore[arg-type]
             logger = logger.parent if logger.propagate else None
-        return found or None  # type: ignore[return-value]
+        return found or None
 
     def _log_record(self, level: int, message: object, args: tuple[Any, ...], fields: dict[str, Any]) -> None:
         """The stock way, with a record for whoever listens."""

@@ -17,7 +17,7 @@ from typing import Any
 from python_shipper.contract import Contract, Field, Rule, contract, masking_rules
 from python_shipper.core import Event
 from python_shipper.core.checks import CHECKS
-from python_shipper.core.pretest import CAPITAL_TABLE, NUMERIC_TABLE, Needs, needs
+from python_shipper.core.pretest import Gates
 from python_shipper.errors import ConfigurationError
 from python_shipper.settings import Settings
 
@@ -46,10 +46,9 @@ def is_masked(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """One compiled pattern of a rule, with what a text must hold for it to be tried."""
+    """One compiled pattern of a rule."""
 
     regex: re.Pattern[str]
-    needs: Needs
     group: int
     check: Callable[[str], bool] | None
     replace: Callable[[str], str]
@@ -80,6 +79,7 @@ class Masker:
         self._fields = contract.fields
         self._keys = [(key, self._action(rule)) for rule in rules for key in map(words, rule.keys)]
         self._patterns = [self._compiled(rule, pattern) for rule in rules for pattern in rule.patterns]
+        self._gates = Gates([pattern.regex.pattern for pattern in self._patterns])
         self._actions: dict[str, Callable[[str], str] | None] = {}
         self._clean: set[str] = set()
 
@@ -142,16 +142,17 @@ class Masker:
         return self.value("" if field.type == "flattened" else field.path.rpartition(".")[2], value)
 
     def _by_patterns(self, text: str) -> str:
-        if is_masked(text):
+        candidates = self._gates.candidates(text)
+        if not candidates or is_masked(text):
             return text
-        shape = text.encode("utf-8", "surrogatepass")
-        numeric, capital = shape.translate(NUMERIC_TABLE), shape.translate(CAPITAL_TABLE)
-        for pattern in self._patterns:
-            if pattern.needs.met(shape, numeric, capital):
-                replaced = pattern.apply(text)
-                if replaced is not text and replaced != text:
-                    text, shape = replaced, replaced.encode("utf-8", "surrogatepass")
-                    numeric, capital = shape.translate(NUMERIC_TABLE), shape.translate(CAPITAL_TABLE)
+        following = 0
+        while candidates:
+            index, candidates = candidates[0], candidates[1:]
+            replaced = self._patterns[index].apply(text) if index >= following else text
+            if replaced != text:
+                # What a later pattern needs may have come or gone with the replacement.
+                text, following = replaced, index + 1
+                candidates = self._gates.candidates(text)
         return text
 
     def _treated(self, value: Any, action: Callable[[str], str]) -> Any:
@@ -184,7 +185,7 @@ class Masker:
         except re.error as error:
             raise ConfigurationError(f"masking rule {rule.name}: {pattern!r} is not a pattern: {error}") from error
         check = CHECKS[rule.check] if rule.check else None
-        return Pattern(regex, needs(pattern), 1 if regex.groups else 0, check, self._action(rule))
+        return Pattern(regex, 1 if regex.groups else 0, check, self._action(rule))
 
 
 def untouched(field: Field) -> bool:

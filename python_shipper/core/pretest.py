@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re._constants as constants  # type: ignore[import-not-found]  # no stubs; the syntax tree of a pattern
 import re._parser as parser  # type: ignore[import-not-found]
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,8 @@ from typing import Any
 NUMERIC = frozenset("0123456789 ()+-")
 CAPITAL = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ ")
 MAX_SET = 4
+GATE_RUN = 7
+GATE = b"#" * GATE_RUN
 
 
 def table(members: frozenset[str]) -> bytes:
@@ -41,6 +43,42 @@ class Needs:
         if b"#" * self.numeric not in numeric or b"#" * self.capital not in capital:
             return False
         return all(any(part in text for part in group) for group in self.texts)
+
+
+class Gates:
+    """The conditions of a list of patterns, grouped so that a text is asked a few questions rather than all."""
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        """Derive the conditions of ``patterns``."""
+        self._needs = [needs(pattern) for pattern in patterns]
+        self._always: list[int] = []
+        self._runs: list[list[int]] = [[], []]
+        texts: dict[bytes, list[int]] = {}
+        for index, need in enumerate(self._needs):
+            if max(need.numeric, need.capital) >= GATE_RUN:
+                self._runs[need.numeric < GATE_RUN].append(index)
+            elif need.texts:
+                for text in min(need.texts, key=lambda group: (len(group), -min(map(len, group)))):
+                    texts.setdefault(text, []).append(index)
+            else:
+                self._always.append(index)
+        self._texts = tuple(texts.items())
+
+    def candidates(self, text: str) -> list[int]:
+        """The indexes of the patterns that may match ``text``, rising."""
+        shape = text.encode("utf-8", "surrogatepass")
+        open_to = self._always.copy()
+        for part, indexes in self._texts:
+            if part in shape:
+                open_to += indexes
+        numeric, capital = shape.translate(NUMERIC_TABLE), shape.translate(CAPITAL_TABLE)
+        if GATE in numeric:
+            open_to += self._runs[0]
+        if GATE in capital:
+            open_to += self._runs[1]
+        if not open_to:
+            return open_to
+        return sorted({index for index in open_to if self._needs[index].met(shape, numeric, capital)})
 
 
 def needs(pattern: str) -> Needs:

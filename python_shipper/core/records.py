@@ -19,8 +19,8 @@ ExcInfo = tuple[type[BaseException] | None, BaseException | None, TracebackType 
 _BLANK = logging.LogRecord("", 0, "", 0, "", (), None)
 STANDARD = len(_BLANK.__dict__)
 # Set by formatters and by newer Pythons; not fields of the caller's.
-NOT_FIELDS = frozenset(_BLANK.__dict__) | {"message", "asctime", "taskName"}
 CLASHING = "clashing_fields"
+NOT_FIELDS = frozenset(_BLANK.__dict__) | {"message", "asctime", "taskName", CLASHING}
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, Any]:
@@ -30,9 +30,11 @@ def fields_of(record: logging.LogRecord) -> dict[str, Any]:
         return {}
     # A plain record holds its own attributes first; another class may have set some before calling ours.
     items = islice(held.items(), STANDARD, None) if type(record) is logging.LogRecord else held.items()
-    fields = {key: value for key, value in items if key not in NOT_FIELDS}
-    clashing = fields.pop(CLASHING, None)
-    return {**fields, **clashing} if isinstance(clashing, dict) else fields
+    fields: dict[str, Any] = dict(items)
+    if NOT_FIELDS.isdisjoint(fields):
+        return fields
+    clashing = fields.get(CLASHING, {})
+    return {key: value for key, value in fields.items() if key not in NOT_FIELDS} | clashing
 
 
 def message_of(record: logging.LogRecord) -> str:
@@ -106,11 +108,12 @@ def make_record(
         return record
     held = record.__dict__
     given = extra if isinstance(extra, Mapping) else {"extra": extra}
-    clashing = {key: value for key, value in given.items() if key in held or key in ("message", "asctime")}
-    if clashing:
-        held[CLASHING] = clashing
-        given = {key: value for key, value in given.items() if key not in clashing}
-    held.update(given)
+    if held.keys().isdisjoint(given) and NOT_FIELDS.isdisjoint(given):
+        held.update(given)
+    else:
+        clashes = {key: key in held or key in NOT_FIELDS for key in given}
+        held.update((key, value) for key, value in given.items() if not clashes[key])
+        held[CLASHING] = {key: value for key, value in given.items() if clashes[key]}
     return record
 
 
