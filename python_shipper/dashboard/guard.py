@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import socket
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from python_shipper.settings import Settings
 COOKIE = "shipper_session"
 OPEN_PATHS = ("/login", "/static/")
 MOST_BODY_BYTES = 65_536
+MOST_BODY_SECONDS = 10
 LOCAL_NAMES = {"localhost", "127.0.0.1", "[::1]"}
 SECURITY_HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -48,7 +50,7 @@ class Guard:
         sending = guarded(send)
         try:
             self.check(scope)
-            await self.app(scope, bounded(receive), sending)
+            await self.app(scope, replayed(await read(receive), receive), sending)
         except RequestError as problem:
             await answer(problem, scope["path"])(scope, receive, sending)
 
@@ -121,17 +123,29 @@ def too_large() -> RequestError:
     return RequestError(413, f"the body is over {MOST_BODY_BYTES} bytes", "request body", "ask for less in one request")
 
 
-def bounded(receive: Receive) -> Receive:
-    """``receive`` that refuses a body which grows over the limit, whatever its headers promised."""
-    seen = 0
+async def read(receive: Receive) -> bytes:
+    """The whole body, refused when it grows over the limit, whatever its headers promised, or does not end in time."""
+    body = b""
+    try:
+        async with asyncio.timeout(MOST_BODY_SECONDS):
+            while message := await receive():
+                body += message.get("body", b"")
+                if len(body) > MOST_BODY_BYTES:
+                    raise too_large()
+                if not message.get("more_body"):
+                    break
+    except TimeoutError:
+        what = f"the body did not end within {MOST_BODY_SECONDS} s"
+        raise RequestError(408, what, "request body", "send it at once") from None
+    return body
+
+
+def replayed(body: bytes, receive: Receive) -> Receive:
+    """``receive`` that gives the body already read first."""
+    pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receiving() -> Message:
-        nonlocal seen
-        message = await receive()
-        seen += len(message.get("body", b""))
-        if seen > MOST_BODY_BYTES:
-            raise too_large()
-        return message
+        return pending.pop() if pending else await receive()
 
     return receiving
 
