@@ -52,6 +52,9 @@ class Settings:
     api_tls_cert: Path | None = setting(None, "Certificate chain (PEM) of the web server; needed off loopback.")
     api_tls_key: Path | None = setting(None, "Private key (PEM) of that certificate.")
     api_names: str = setting("", "Further host names under which the web server is asked for, comma-separated.")
+    kibana_url: str | None = setting(None, "Kibana that `shipper stack apply` gives its objects to.")
+    secrets_dir: Path = setting(Path("secrets"), "Folder of the ELK stack's passwords and certificates.")
+    certificate_names: str = setting("", "Further host names of this machine for certificates, comma-separated.")
     stack: str | None = setting(
         None, "Insist on one stack; without it ELK where Docker can run it.", choices=("elk", "embedded")
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 from python_shipper.errors import StackError
 from python_shipper.settings import Settings
-from python_shipper.stack import certificates, docker, secrets, sentinel
+from python_shipper.stack import certificates, docker, doctor, secrets, sentinel
 from python_shipper.stack.api import Api
 
 Report = Callable[[str], None]
@@ -26,30 +26,48 @@ def usable(settings: Settings) -> tuple[bool, str]:
     return True, f"{engine} is here"
 
 
-def up(settings: Settings, report: Report) -> None:
+def up(settings: Settings, report: Report, *, renew: bool = False) -> None:
     """Start what does not run yet, wait until a test line is searchable, and say where everything is.
+
+    Args:
+        settings: Where the secrets are.
+        report: Takes a line a step.
+        renew: Make every container anew, so that each takes new secrets.
 
     Raises:
         StackError: a container failed or did not become healthy; the message names it and its last line.
         ConfigurationError: the passwords or certificates cannot be used.
     """
+    refuse_what_would_fail(settings)
     variables = docker.variables()
-    folder = secrets_folder()
+    folder = settings.secrets_dir
     secrets.ensure(folder)
-    certificates.ensure(folder, certificates.names(variables.get("CERTIFICATE_NAMES", "")))
-    launch(report)
+    certificates.ensure(folder, certificates.names(variables["CERTIFICATE_NAMES"]))
+    launch(report, *(["--force-recreate"] if renew else []))
     report("waiting until a test line is searchable …")
-    seconds = sentinel.send_and_find(docker.project() / variables["LOG_DIR"], elasticsearch(variables))
+    server = elasticsearch(folder, variables)
+    seconds = sentinel.send_and_find(docker.project() / variables["LOG_DIR"], server)
     report(f"a test line was searchable after {seconds:.1f} s")
     report(f"Kibana         {variables['KIBANA_PUBLIC_URL']}  (user logs_admin)")
-    report(f"Elasticsearch  {elasticsearch(variables).url}")
+    report(f"Elasticsearch  {server.url}")
     report(f"passwords      {folder / secrets.PASSWORDS}, the authority's certificate beside it: ca.crt")
 
 
-def launch(report: Report) -> None:
+def refuse_what_would_fail(settings: Settings) -> None:
+    """Run the doctor's checks before anything starts.
+
+    Raises:
+        StackError: one of them failed.
+    """
+    failures = [check.message for check in doctor.checks(settings) if check.level == "failure"]
+    if failures:
+        raise StackError("; ".join(failures))
+
+
+def launch(report: Report, *options: str) -> None:
     """``docker compose up`` in order of dependence, telling each container's change of state."""
     shown: dict[str, str] = {}
-    with docker.started("up", "--detach", "--remove-orphans") as starting:
+    with docker.started("up", "--detach", "--remove-orphans", *options) as starting:
         while starting.process.poll() is None:
             time.sleep(PROGRESS_SECONDS)
             tell_changes(shown, report)
@@ -100,13 +118,7 @@ def state(container: dict[str, Any]) -> str:
     return f"{container['State']} ({detail})" if detail != "" else str(container["State"])
 
 
-def secrets_folder() -> Path:
-    """Where passwords and certificates are."""
-    return docker.project() / "secrets"
-
-
-def elasticsearch(variables: dict[str, str]) -> Api:
-    """Elasticsearch from this machine, as the user that may read and manage all logs."""
-    folder = secrets_folder()
+def elasticsearch(folder: Path, variables: dict[str, str]) -> Api:
+    """Elasticsearch from this machine, as the user that may read and manage all logs; ``folder`` holds the secrets."""
     password = secrets.read(folder / secrets.PASSWORDS)["logs_admin"]
     return Api(f"https://localhost:{variables['ELASTICSEARCH_PORT']}", "logs_admin", password, folder / "ca.crt")

@@ -57,10 +57,13 @@ FILES: dict[str, dict[str, Callable[[Passwords], str]]] = {
 def hand_out(folder: Path, target: Path) -> None:
     """Write ``target/<service>/…`` for every service from the secrets in ``folder``; needs root for the owner.
 
+    ``target/backups`` is no secret, but a new volume that Elasticsearch's user has to be able to write.
+
     Raises:
         ConfigurationError: the passwords cannot be used.
     """
     passwords = secrets.ensure(folder)
+    os.chown(target / "backups", *OWNER)
     for service, files in FILES.items():
         here = target / service
         here.mkdir(mode=0o700, exist_ok=True)

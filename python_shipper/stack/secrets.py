@@ -67,6 +67,8 @@ def parsed(line: str, where: str) -> tuple[str, str]:
             f"{where}: the password of {name} {given}, at least {SHORTEST} are needed; "
             f"set one, or delete the line and a password is made"
         )
+    if name == "kibana_system" and "${" in password:
+        raise ConfigurationError(f"{where}: Kibana would read ${{…}} in its password as a variable; choose another")
     return name, password
 
 
