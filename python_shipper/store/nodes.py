@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -109,3 +110,15 @@ def all_of(nodes: tuple[Node, ...]) -> Node:
     if len(nodes) == 1:
         return nodes[0]
     return Bool(must=nodes) if nodes else All()
+
+
+def time_span(node: Node) -> tuple[float, float]:
+    """The span of ``@timestamp`` in milliseconds outside of which ``node`` finds nothing."""
+    low, high = -math.inf, math.inf
+    if isinstance(node, Interval) and node.column == "@timestamp":
+        low, high = (end if isinstance(end, int) else default for end, default in ((node.low, low), (node.high, high)))
+    elif isinstance(node, Bool):
+        for inner in node.must:
+            least, most = time_span(inner)
+            low, high = max(low, least), min(high, most)
+    return low, high

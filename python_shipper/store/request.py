@@ -8,7 +8,8 @@ from typing import Any
 
 from python_shipper.core.clock import now_ms
 from python_shipper.errors import QueryError
-from python_shipper.store import query
+from python_shipper.store import aggregations, query
+from python_shipper.store.aggregations import Aggregation
 from python_shipper.store.nodes import Node
 
 PARAMETERS = {
@@ -25,7 +26,7 @@ class Request:
     """One search; ``sort`` holds (field, descending), ``total`` the number up to which hits are counted."""
 
     query: Node
-    aggs: Mapping[str, Any]
+    aggs: dict[str, Aggregation]
     offset: int
     size: int
     sort: tuple[tuple[str, bool], ...]
@@ -47,13 +48,12 @@ def parse(body: Mapping[str, Any]) -> Request:
     unknown = sorted(set(body) - PARAMETERS)
     if unknown:
         raise QueryError(f"search body: [{unknown[0]}] is not supported; one of {', '.join(sorted(PARAMETERS))}")
-    refuse_unbuilt(body)
     now = now_ms()
     sort = sorting(body.get("sort"))
     offset, size = page(body)
     return Request(
         query=query.parse(body.get("query"), now),
-        aggs=body.get("aggs") or body.get("aggregations") or {},
+        aggs=aggregations.parse(body.get("aggs") or body.get("aggregations"), now),
         offset=offset,
         size=size,
         sort=sort,
@@ -63,13 +63,6 @@ def parse(body: Mapping[str, Any]) -> Request:
         total=total(body.get("track_total_hits", MOST_HITS)),
         now_ms=now,
     )
-
-
-def refuse_unbuilt(body: Mapping[str, Any]) -> None:
-    """Refuse what the embedded store does not answer yet."""
-    for name in ("aggs", "aggregations", "highlight"):
-        if body.get(name):
-            raise QueryError(f"search body: [{name}] is not supported yet")
 
 
 def page(body: Mapping[str, Any]) -> tuple[int, int]:

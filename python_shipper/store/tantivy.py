@@ -21,9 +21,11 @@ from tantivy import Query
 
 from python_shipper.errors import StoreError
 from python_shipper.store import IndexInfo, analysis, hits, request, schema
+from python_shipper.store.aggregate import run
+from python_shipper.store.buckets import merge_parts, show_parts
 from python_shipper.store.compile import Compiler
-from python_shipper.store.days import Day, Pattern, kept_days, store_root
-from python_shipper.store.nodes import Bool, Node, Nothing, Terms, all_of
+from python_shipper.store.days import DAY_MS, Day, Pattern, kept_days, store_root
+from python_shipper.store.nodes import All, Bool, Node, Nothing, Terms, all_of, time_span
 from python_shipper.store.request import Request
 
 OPEN_DAYS = 64  # readers kept open; each is a few memory maps
@@ -74,11 +76,21 @@ class TantivyStore:
         started = time.perf_counter()
         wanted, asked = Pattern.parse(index), request.parse(body)
         with reading(self.root):
-            days = [(day, self.narrowed(day, wanted, asked.query)) for day in self.matching(wanted)]
-            found = self.hits(days, asked)
+            days = [(day, self.narrowed(day, wanted, asked.query)) for day in self.matching(wanted, asked.query)]
+            found = {"hits": self.hits(days, asked), **self.aggregations(days, asked)}
         took = round((time.perf_counter() - started) * 1000)
         shards = {"total": len(days), "successful": len(days), "skipped": 0, "failed": 0}
-        return {"took": took, "timed_out": False, "_shards": shards, "hits": found}
+        return {"took": took, "timed_out": False, "_shards": shards, **found}
+
+    def aggregations(self, days: list[tuple[OpenDay, Node]], asked: Request) -> dict[str, Any]:
+        """The ``aggregations`` object, if any are asked for: the days' parts merged."""
+        if not asked.aggs:
+            return {}
+        merged: dict[str, Any] = {}
+        for day, node in days:
+            span = (day.day.start_ms, day.day.start_ms + DAY_MS - 1)
+            merged = merge_parts(merged, run(day, node, asked.aggs, span), asked.aggs)
+        return {"aggregations": show_parts(merged, asked.aggs)}
 
     def hits(self, days: list[tuple[OpenDay, Node]], asked: Request) -> dict[str, Any]:
         """The ``hits`` object."""
@@ -101,9 +113,11 @@ class TantivyStore:
         names = tuple(name for name in day.names() if wanted.matches(name))
         return Bool(must=(Terms(schema.INDEX, names), node)) if names else Nothing()
 
-    def matching(self, wanted: Pattern) -> list[OpenDay]:
-        """The open days that may hold an index of the pattern, oldest first."""
-        return [self.opened(day) for day in kept_days(self.root) if wanted.may_match(day)]
+    def matching(self, wanted: Pattern, node: Node) -> list[OpenDay]:
+        """The days, opened, that may hold an index of the pattern and documents in the query's time, oldest first."""
+        low, high = time_span(node)
+        days = (day for day in kept_days(self.root) if wanted.may_match(day))
+        return [self.opened(day) for day in days if day.start_ms + DAY_MS > low and day.start_ms <= high]
 
     def opened(self, day: Day) -> OpenDay:
         """A day as it is on disk now."""
@@ -121,7 +135,7 @@ class TantivyStore:
         """See :meth:`python_shipper.store.Store.indices`; a day's size is shared among its indices by documents."""
         wanted, found = Pattern.parse(pattern), []
         with reading(self.root):
-            for day in self.matching(wanted):
+            for day in self.matching(wanted, All()):
                 names = day.names()
                 size, total = folder_size(day.day.folder(self.root)), max(sum(names.values()), 1)
                 found += [IndexInfo(n, count, size * count // total) for n, count in names.items() if wanted.matches(n)]
