@@ -143,8 +143,8 @@ class Pipeline:
 
 
 def line_digest(source: Source, text: str) -> bytes:
-    """The hash that names a line which names itself not: SHA-256 of fingerprint, offset and text."""
-    identity = f"{source.fingerprint}\n{source.offset}\n{text}"
+    """The hash that names a line which names itself not: SHA-256 of fingerprint (else path), offset, text."""
+    identity = f"{source.fingerprint or source.path}\n{source.offset}\n{text}"
     return hashlib.sha256(identity.encode()).digest()
 
 

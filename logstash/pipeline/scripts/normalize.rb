@@ -18,10 +18,18 @@ def filter(event)
   line = event.get("message")
   source = Shipper::Source.new(event.get("[log][file][path]").to_s, event.get("[log][file][fingerprint]").to_s,
                                event.get("[log][offset]").to_i)
-  index, id, document = @pipeline.process(line.to_s, source, Shipper::Clock.now_ms)
-  stored = LogStash::Event.new(document)
-  stored.remove("@version")
-  stored.set("[@metadata][index]", index)
-  stored.set("[@metadata][id]", id)
-  [stored]
+  [stored(@pipeline.process(line.to_s, source, Shipper::Clock.now_ms))]
+rescue StandardError, SystemStackError => error
+  # A fault of this script, never of the line: without this the line would go on as it came, unmasked.
+  logger.error("normalize.rb failed", "error" => error.class.name, "backtrace" => error.backtrace.first(10))
+  [stored(@pipeline.failed(line.to_s, source, error))]
+end
+
+def stored(routed)
+  index, id, document = routed
+  event = LogStash::Event.new(document)
+  event.remove("@version")
+  event.set("[@metadata][index]", index)
+  event.set("[@metadata][id]", id)
+  event
 end

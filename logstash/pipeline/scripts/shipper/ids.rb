@@ -20,7 +20,8 @@ module Shipper
 
     # The id of a line without one: the time `ms` and a hash of where it stands and what it says; without time, all hash.
     def hashed(source, text, ms)
-      digest = Digest::SHA256.hexdigest("#{source.fingerprint}\n#{source.offset}\n#{text}")
+      file = source.fingerprint.empty? ? source.path : source.fingerprint
+      digest = Digest::SHA256.hexdigest("#{file}\n#{source.offset}\n#{text}")
       return encoded(digest[0, 32].to_i(16), 26) unless ms
 
       encoded(ms.clamp(0, MOST_MS), 10) + encoded(digest[0, 20].to_i(16), 16)

@@ -33,6 +33,26 @@ module Shipper
       dead_letter(text, "not_json", nil, source, now_ms)
     end
 
+    # A line on which this script itself failed: a dead letter that does not repeat what could not be masked.
+    def failed(line, source, error)
+      routed = dead_letter("", "script_error", nil, source, (Time.now.to_r * 1000).floor)
+      id = Ids.hashed(source, Decode.text(line), nil)
+      routed[1] = routed[2]["event"]["id"] = id
+      routed[2]["message"] = "not shown, because masking it may have failed: #{error.class}"
+      routed
+    end
+
+    # A document that Elasticsearch refused, as a dead letter: `index` and `id` are where it would have gone.
+    def refused(document, index, id, reason, now_ms)
+      letter = Ids.hashed(Source.new("", index, id), "", nil)
+      fields = { "@timestamp" => Moment.text(now_ms), "message" => @extra.cut(@masker.text(JSON.generate(document))),
+                 "ecs.version" => @contract.ecs_version, "event.id" => letter,
+                 "christmas.dead_letter.reason" => "refused", "christmas.dead_letter.index" => index,
+                 "error.message" => @extra.cut(@masker.text(reason)), "service.name" => document.dig("service", "name"),
+                 "log.file.path" => document.dig("log", "file", "path"), "log.offset" => document.dig("log", "offset") }
+      ["christmas-dead-letters-#{Names.day(now_ms)}", letter, nested(fields.compact)]
+    end
+
     private
 
     def quickly(document, todo, text, source, now_ms)

@@ -10,7 +10,8 @@ module Shipper
     LEAST_RUN = 5 # shorter runs are in every text
     MOST_CHOICES = 4
     ESCAPES = { "t" => "\t", "r" => "\r", "n" => "\n" }.freeze
-    Item = Struct.new(:characters, :least, :branches) # characters: nil where many or unknown
+    # characters: nil where many or unknown; least: its fewest repeats; once: no repeats
+    Item = Struct.new(:characters, :least, :once, :branches)
 
     # How long the longest run of each class in a text is.
     Shape = Struct.new(:numeric, :capital) do
@@ -36,7 +37,7 @@ module Shipper
     private
 
     def whole(branches)
-      branches.length == 1 ? branches.first : [Item.new(nil, 1, branches)]
+      branches.length == 1 ? branches.first : [Item.new(nil, 1, true, branches)]
     end
 
     def alternatives
@@ -53,8 +54,10 @@ module Shipper
         group
         return []
       end
-      item = @scanner.skip(/\((?:\?:)?/) ? Item.new(nil, 1, group) : Item.new(characters, 1)
+      item = @scanner.skip(/\((?:\?:)?/) ? Item.new(nil, 1, true, group) : Item.new(characters, 1, true)
+      start = @scanner.pos
       item.least = quantifier
+      item.once = @scanner.pos == start
       [item]
     end
 
@@ -122,7 +125,7 @@ module Shipper
       groups = []
       literal = +""
       [*items, nil].each do |item|
-        single = item && item.least == 1 && item.characters&.length == 1
+        single = item && item.once && item.characters&.length == 1
         literal << item.characters.first if single
         next if single
 

@@ -62,9 +62,19 @@ module Shipper
       case value
       when String then value
       when true, false, Integer then value.to_s
-      when Float then (value + 0.0).to_s.sub(".0e", "e")
+      when Float then float_text(value + 0.0)
       else MISFIT
       end
+    end
+
+    # As Python has it: an exponent from 1e16 on (JRuby starts later), and no `.0` before it.
+    def float_text(value)
+      text = value.to_s.sub(".0e", "e")
+      return text if text.include?("e") || value.abs < 1e16 || value.infinite?
+
+      sign, digits = text.delete_suffix(".0").match(/(-?)([0-9]+)/).captures
+      first, *more = digits.sub(/0+\z/, "").chars
+      format("%s%s%s%se+%02d", sign, first, more.empty? ? "" : ".", more.join, digits.length - 1)
     end
 
     def keyword(value, most)
