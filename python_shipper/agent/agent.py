@@ -65,41 +65,47 @@ class Agent:
             try:
                 self.ingest = self.ingest or Ingest(self.settings)
                 self.follow(self.ingest)
-            except (ShipperError, OSError, sqlite3.Error) as error:
-                self.fail(error, "%s; the agent tries again until it works, nothing is lost as long as files are kept")
+            except ShipperError as error:
+                self.fail(str(error))
+            except (OSError, sqlite3.Error) as error:
+                self.fail(f"{self.settings.data_dir}: {error}")
             except Exception as error:
-                self.fail(error, "unexpected: %r; the agent starts again from its checkpoint", trace=True)
-            pause = (
-                RETRY_SECONDS if time.monotonic() - started > MOST_RETRY_SECONDS else min(pause * 2, MOST_RETRY_SECONDS)
-            )
+                self.fail(f"unexpected: {error!r}", error)
             self.close()
-            self.stopping.wait(0 if self.fault is None else pause)
+            pause = RETRY_SECONDS if time.monotonic() - started > MOST_RETRY_SECONDS else pause * 2
+            self.stopping.wait(min(pause, MOST_RETRY_SECONDS) if self.fault else 0)
         self.close()
 
     def follow(self, ingest: Ingest) -> None:
         """Take turns until stopped, then commit."""
-        watch, housed = self.watch, (float("-inf"), "")
+        watch, housed, day_housed = self.watch, float("-inf"), ""
         assert watch is not None  # noqa: S101  start() makes it
         while not self.stopping.is_set():
             at_ms, now = now_ms(), time.monotonic()
-            if now - housed[0] > HOUSE_SECONDS or day(at_ms) != housed[1]:
+            if now - housed > HOUSE_SECONDS or day(at_ms) != day_housed:
                 ingest.keep_house(at_ms)
-                housed = (now, day(at_ms))
+                housed, day_housed = now, day(at_ms)
             ingest.tail.rescan |= watch.changed.is_set()
             watch.changed.clear()
             busy = ingest.turn()
             ingest.replay(at_ms)
-            self.fault = None
+            self.recover(ingest)
             if not busy:
                 watch.changed.wait(POLL_SECONDS)
         ingest.commit()
 
-    def fail(self, error: Exception, sentence: str, *, trace: bool = False) -> None:
+    def fail(self, what: str, error: Exception | None = None) -> None:
         """Say what went wrong, once for each different fault in a row."""
         self.faults += 1
-        if str(error) != self.fault:
-            log.error(sentence, error, exc_info=error if trace else None)
-        self.fault = str(error) or repr(error)
+        if what != self.fault:
+            log.error("%s; the agent keeps trying, and goes on where it was", what, exc_info=error)
+        self.fault = what
+
+    def recover(self, ingest: Ingest) -> None:
+        """Say so when all that was read has been committed after a fault."""
+        if self.fault and not ingest.tail.changed:
+            log.warning("the agent goes on after: %s", self.fault)
+            self.fault = None
 
     def close(self) -> None:
         """Let go of the store and the files."""

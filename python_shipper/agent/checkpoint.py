@@ -11,8 +11,6 @@ with fewer has lost some, and the agent reads the segments from their beginnings
 
 from __future__ import annotations
 
-import logging
-import os
 import sqlite3
 from collections.abc import Iterable, Mapping
 from contextlib import closing
@@ -20,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from python_shipper.agent.database import open_database
 from python_shipper.agent.segment import Counts, Segment
 from python_shipper.core.segments import Header
 from python_shipper.errors import StoreError
@@ -54,8 +53,6 @@ FROM segments WHERE gone = 1 AND changed_ms < ? GROUP BY slot
 ON CONFLICT (slot) DO UPDATE SET {", ".join(f"{name} = {name} + excluded.{name}" for name in COUNTS.split(", "))}
 """  # noqa: S608
 
-log = logging.getLogger(__name__)
-
 
 class Checkpoint:
     """The file ``checkpoint.sqlite3`` in the data folder.
@@ -65,21 +62,8 @@ class Checkpoint:
     """
 
     def __init__(self, data_dir: Path) -> None:
-        self.path = data_dir / NAME
-        self.rebuilt = False
-        try:
-            self.connection = opened(self.path)
-        except (OSError, sqlite3.DatabaseError) as error:
-            if not is_damage(error):
-                raise StoreError(f"{self.path}: {error}; free space, or make the folder writable") from error
-            self.rebuilt = True
-            log.error(
-                "%s is damaged (%s): moved to %s; everything still on disk is read again, nothing is stored twice",
-                self.path,
-                error,
-                move_aside(self.path).name,
-            )
-            self.connection = opened(self.path)
+        consequence = "everything still in log files is read again, nothing is stored twice"
+        self.connection, self.rebuilt = open_database(data_dir / NAME, SCHEMA, f"{LOAD} LIMIT 1", consequence)
 
     def load(self) -> list[Segment]:
         """Every segment that is remembered, with its position and counts."""
@@ -120,50 +104,16 @@ class Checkpoint:
                 "UPDATE segments SET offset = 0, seam = '', lines = 0, stored = 0, known = 0, dead_letters = 0, cut = 0"
             )
 
-    def forget(self, before_ms: int) -> None:
-        """Add up, for each slot, what is known of segments that have been gone since before ``before_ms``."""
+    def forget(self, before_ms: int) -> list[int]:
+        """Add up, for each slot, what is known of segments gone since before ``before_ms``; tells their numbers."""
         with self.connection:
             self.connection.execute(FOLD, (before_ms,))
-            self.connection.execute("DELETE FROM segments WHERE gone = 1 AND changed_ms < ?", (before_ms,))
+            query = "DELETE FROM segments WHERE gone = 1 AND changed_ms < ? RETURNING number"
+            return [number for (number,) in self.connection.execute(query, (before_ms,)).fetchall()]
 
     def close(self) -> None:
         """Close the file."""
         self.connection.close()
-
-
-def opened(path: Path) -> sqlite3.Connection:
-    """The database at ``path``, made if absent, checked if present."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
-    connection = sqlite3.connect(path, timeout=10, check_same_thread=False)
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-        if verdict != "ok":
-            raise sqlite3.DatabaseError(verdict)
-        connection.executescript(SCHEMA)
-        connection.execute(LOAD + " LIMIT 1").fetchone()
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def is_damage(error: Exception) -> bool:
-    """Whether the file itself is wrong (its pages, or its tables), rather than the disk it is on."""
-    operational = isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode != sqlite3.SQLITE_ERROR
-    return isinstance(error, sqlite3.DatabaseError) and not operational
-
-
-def move_aside(path: Path) -> Path:
-    """Rename a damaged database and what belongs to it, so that it can be looked at; the new path."""
-    number = 1
-    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
-        number += 1
-    for suffix in ("-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
-    return path.rename(aside)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,6 @@ segment only, and an ERROR says so. A full disk is another matter: then nothing 
 from __future__ import annotations
 
 import logging
-import os
-import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
@@ -20,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from python_shipper.agent.database import open_database
 from python_shipper.agent.pipeline import Pipeline, Routed, Source
 from python_shipper.core.clock import now_ms
 from python_shipper.errors import StoreError, StoreLockedError
@@ -91,16 +90,9 @@ class Spool:
         self.path = data_dir / "spool" / "dead_letters.sqlite3"
         self.most_bytes = most_bytes
         self.full = False
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
-            self.connection = sqlite3.connect(self.path, timeout=10, check_same_thread=False)
-            self.connection.executescript(f"PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; {SCHEMA}")
-            self.bytes = self.sum_of_bytes()
-        except (OSError, sqlite3.Error) as error:
-            raise StoreError(
-                f"{self.path}: {error}; free space, make the folder writable, or move the file away if it is damaged"
-            ) from error
+        consequence = "the dead letters are still listed; raw bytes are only in it and in the log files"
+        self.connection, _ = open_database(self.path, SCHEMA, "SELECT place FROM letters LIMIT 1", consequence)
+        self.bytes = self.sum_of_bytes()
 
     def sum_of_bytes(self) -> int:
         """The raw bytes that are kept."""

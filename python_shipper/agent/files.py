@@ -170,8 +170,10 @@ class Files:
         segment.gone = True
         self.changed.add(segment)
         if segment.file is None:
-            if not segment.packed:
-                self.lost_bytes += max(0, segment.state[0] - segment.offset)
+            if segment.unfinished:
+                left = segment.state[0] - segment.offset
+                self.lost_bytes += left
+                log.warning("%s was deleted before its last %d bytes were read", segment.path, left)
             self.detach(segment)
 
     def detach(self, segment: Segment) -> None:

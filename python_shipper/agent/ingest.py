@@ -38,16 +38,18 @@ from python_shipper.agent.pipeline import DAY_MS, Pipeline, Routed, Source, poli
 from python_shipper.agent.segment import Line, Segment, header_of
 from python_shipper.agent.tail import Tail
 from python_shipper.core.clock import now_ms
+from python_shipper.errors import StoreError
 from python_shipper.settings import Settings
-from python_shipper.store.days import day_of
+from python_shipper.store.days import Day, day_of
 from python_shipper.store.tantivy import TantivyStore
 from python_shipper.store.writer import Writer
 
 COMMIT_SECONDS = 0.25
-BEHIND_COMMIT_SECONDS = 1.0
+BEHIND_COMMIT_SECONDS = 2.0  # a commit costs 0.1 s: a backlog is read faster with fewer
 SCAN_SECONDS = 1.0
 POLL_SECONDS = 0.1
 RATE_SECONDS = 10.0
+TELL_SECONDS = 10.0
 RECENT_DAYS = 4  # a crash leaves no more days than the writer holds open ahead of the checkpoint
 COUNTS = ("lines", "stored", "known", "dead_letters", "cut")
 
@@ -69,12 +71,15 @@ class Ingest:
             self.checkpoint = stack.enter_context(closing(Checkpoint(self.data_dir)))
             self.spool = stack.enter_context(closing(Spool(self.data_dir)))
             self.marks: dict[int, int] = {}
-            self.marked()
+            days = self.writer.kept()
+            for day in days if self.checkpoint.rebuilt else days[-RECENT_DAYS:]:
+                self.mark(day)
             self.tail = stack.enter_context(closing(Tail(log_folders(settings), self.recovered())))
             self.resources = stack.pop_all()
         self.totals: Counter[str] = Counter()
         self.stored: Counter[str] = Counter()  # index → documents since the last commit
-        self.committed_at = self.scanned_at = time.monotonic()
+        self.told = outrun(self.tail.segments.values())
+        self.committed_at = self.scanned_at = self.told_at = time.monotonic()
         self.rates: deque[tuple[float, int]] = deque(maxlen=60)
 
     def recovered(self) -> list[Segment]:
@@ -93,34 +98,35 @@ class Ingest:
         return segments
 
     def held(self) -> dict[str, int]:
-        """Index name → documents that the store holds."""
+        """Index name → documents that the store holds; damaged days are set aside by the writer before."""
         with closing(TantivyStore.open(self.data_dir)) as store:
-            return {index.name: index.documents for index in store.indices()}
+            try:
+                return {index.name: index.documents for index in store.indices()}
+            except StoreError:
+                for day in self.writer.kept():
+                    self.mark(day)
+                return {index.name: index.documents for index in store.indices()}
 
     def say_lost(self, lost: list[str]) -> None:
         """Say which indices have lost documents, and what is done about it."""
         names = ", ".join(lost[:5]) + (f" and {len(lost) - 5} more" if len(lost) > 5 else "")
         log.error("%s: documents of %s are missing; what is still in log files is read again", self.data_dir, names)
 
-    def marked(self) -> dict[int, int]:
-        """Segment → the end of its last line that the store has committed, over the newest days."""
-        days = self.writer.kept()
-        for day in days if self.checkpoint.rebuilt else days[-RECENT_DAYS:]:
-            self.writer.opened(day)
-            self.marks |= {n: end for n, end in self.writer.watermarks().items() if end > self.marks.get(n, 0)}
-        return self.marks
+    def mark(self, day: Day) -> None:
+        """Learn from one day of the store how far each segment's lines are committed."""
+        self.writer.guarded(lambda: self.writer.opened(day))
+        self.marks |= {n: end for n, end in self.writer.watermarks().items() if end > self.marks.get(n, 0)}
 
     def turn(self) -> bool:
         """Read, route and add what there is, commit when it is time; whether there was anything to read."""
         self.look()
-        segments = self.tail.ready()
-        at_ms = now_ms()
+        segments, at_ms = self.tail.ready(), now_ms()
         for segment in segments:
             self.take(segment, self.tail.read(segment), at_ms)
             if self.is_due(BEHIND_COMMIT_SECONDS):
-                self.commit()
                 break
-        if self.is_due(BEHIND_COMMIT_SECONDS if len(segments) > 1 else COMMIT_SECONDS):
+        behind = any(segment.state != segment.seen for segment in segments)
+        if self.is_due(BEHIND_COMMIT_SECONDS if behind else COMMIT_SECONDS):
             self.commit()
         return bool(segments)
 
@@ -131,6 +137,9 @@ class Ingest:
         if self.tail.rescan or now - self.scanned_at >= SCAN_SECONDS:
             self.tail.scan()
             self.scanned_at = now
+        if now - self.told_at >= TELL_SECONDS:
+            self.tell_unread()
+            self.told_at = now
 
     def take(self, segment: Segment, lines: Sequence[Line], at_ms: int) -> None:
         """Route ``lines`` of ``segment`` and add them to the store."""
@@ -203,6 +212,13 @@ class Ingest:
         self.committed_at = time.monotonic()
         self.rates.append((self.committed_at, self.totals["lines"]))
 
+    def tell_unread(self) -> None:
+        """Say it when lines were rotated away faster than they were read."""
+        for slot, lines in outrun(self.tail.segments.values()).items():
+            if lines > self.told[slot]:
+                log.error("%s: %d lines were rotated away unread; raise LOG_BACKUP_COUNT or LOG_MAX_BYTES", slot, lines)
+            self.told[slot] = lines
+
     def keep_house(self, at_ms: int) -> None:
         """Drop what is past retention: whole days of the store, spooled bytes, and what is known of files long gone."""
         days = set(self.writer.drop_expired(at_ms))
@@ -210,7 +226,8 @@ class Ingest:
         self.checkpoint.drop_indices(dropped)
         before_ms = at_ms - (policy_days() + 1) * DAY_MS
         self.spool.expire(before_ms)
-        self.checkpoint.forget(before_ms)
+        for number in self.checkpoint.forget(before_ms):
+            self.tail.segments.pop(number, None)
         if dropped:
             log.info("retention dropped %d indices: %s", len(dropped), ", ".join(sorted(dropped)[:5]))
 

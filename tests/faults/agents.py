@@ -1,0 +1,79 @@
+"""Starts agents for the fault tests: reads settings as JSON, then forks one agent for each line of its input.
+
+A fork of a process that has imported everything starts in some ten milliseconds, so that hundreds can be killed. The
+faults are put in here, by subclasses and wrappers, never in the product.
+"""
+
+import json
+import os
+import random
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from python_shipper.agent import agent as agents
+from python_shipper.agent.agent import Agent
+from python_shipper.agent.ingest import Ingest
+from python_shipper.settings import Settings
+from python_shipper.store import writer
+
+
+class DiesBeforeCheckpoint(Ingest):
+    """Killed after a store's commit, before the checkpoint."""
+
+    def commit(self) -> None:
+        self.writer.commit()
+        if self.stored and random.random() < 0.5:
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().commit()
+
+
+def die_between_days() -> None:
+    """Killed while some days are committed and others not."""
+    commit_day = writer.commit_day
+
+    def commit(opened: writer.OpenDay) -> None:
+        commit_day(opened)
+        if random.random() < 0.4:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    writer.commit_day = commit
+
+
+def prepare(fault: str) -> None:
+    if fault == "before-checkpoint":
+        agents.Ingest = DiesBeforeCheckpoint
+    elif fault == "between-days":
+        die_between_days()
+    elif fault.startswith("now="):
+        os.environ["SHIPPER_NOW"] = fault.removeprefix("now=")
+
+
+def serve(settings: Settings, fault: str) -> None:
+    """Run one agent until SIGTERM."""
+    prepare(fault)
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    agent = Agent(settings)
+    agent.start()
+    stop.wait()
+    agent.stop()
+    os._exit(0)
+
+
+def main() -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    given = {name: Path(value) for name, value in json.loads(sys.argv[1]).items()}
+    for line in sys.stdin:
+        pid = os.fork()
+        if not pid:
+            try:
+                serve(Settings(**given), line.strip())
+            except BaseException as error:
+                print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+                os._exit(2)
+        print(pid, flush=True)
+
+
+main()
