@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import typer
 
-from python_shipper.cli import letters, reading, running
+from python_shipper.cli import elk, letters, reading, running
 from python_shipper.errors import ShipperError
 
 INTERRUPTED, WRONG = 130, 2
@@ -27,7 +27,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for room in (reading, letters, running):
+for room in (reading, letters, running, elk):
     room.add_to(app)
 
 
@@ -40,6 +40,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return say(f"{error.format_message()} See shipper --help.")  # type: ignore[attr-defined]
     except ShipperError as error:
         return say(str(error))
+    except ModuleNotFoundError as error:
+        return say(f"{error.name} is not installed, and this command needs it; pip install 'python-shipper[all]'")
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except BrokenPipeError:

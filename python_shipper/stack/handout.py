@@ -34,9 +34,15 @@ def health_check(passwords: Passwords) -> str:
     return f'user = {quoted}\ncacert = "/usr/share/elasticsearch/config/secrets/ca.crt"\n'
 
 
-def shell_variable(name: str, password: str) -> Callable[[Passwords], str]:
-    """A line that a shell reads literally, whatever the password holds."""
-    return lambda passwords: f"export {name}={shlex.quote(passwords[password])}\n"
+def logstash_variable(passwords: Passwords) -> str:
+    """A line that a shell reads literally, whatever the password holds; Logstash takes it as it is."""
+    return f"export LOGSTASH_WRITER_PASSWORD={shlex.quote(passwords['logstash_writer'])}\n"
+
+
+def beat_variable(passwords: Passwords) -> str:
+    """The same for Filebeat, which reads a variable's value as a value of its own language unless it is quoted."""
+    quoted = json.dumps(passwords["filebeat_monitor"], ensure_ascii=False)
+    return f"export FILEBEAT_MONITOR_PASSWORD={shlex.quote(quoted)}\n"
 
 
 def everything(passwords: Passwords) -> str:
@@ -48,8 +54,8 @@ def everything(passwords: Passwords) -> str:
 FILES: dict[str, dict[str, Callable[[Passwords], str]]] = {
     "elasticsearch": {"elastic_password": lambda passwords: passwords["elastic"], "health.curlrc": health_check},
     "kibana": {"kibana.yml": kibana_settings},
-    "logstash": {"logstash.env": shell_variable("LOGSTASH_WRITER_PASSWORD", "logstash_writer")},
-    "filebeat": {"filebeat.env": shell_variable("FILEBEAT_MONITOR_PASSWORD", "filebeat_monitor")},
+    "logstash": {"logstash.env": logstash_variable},
+    "filebeat": {"filebeat.env": beat_variable},
     "setup": {secrets.PASSWORDS: everything},
 }
 

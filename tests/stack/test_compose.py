@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 
+from python_shipper.cli import elk as commands
 from python_shipper.errors import StackError
 from python_shipper.settings import Settings
-from python_shipper.stack import commands, docker, doctor, elk, provision, secrets
+from python_shipper.stack import docker, doctor, elk, provision, secrets
 from python_shipper.stack.api import Api, UnreachableError
 from tests.stack import engine
 

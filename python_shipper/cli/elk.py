@@ -1,4 +1,4 @@
-"""`shipper stack …`: the parts of running ELK that one does by hand, and that its one-shot containers run."""
+"""The commands for ELK: doctor, and `shipper stack …`, which its one-shot containers run as well."""
 
 from __future__ import annotations
 
@@ -9,18 +9,38 @@ import typer
 
 from python_shipper.errors import ConfigurationError
 from python_shipper.settings import Settings
-from python_shipper.stack import certificates, docker, doctor, elk, handout, kibana, provision, secrets
-from python_shipper.stack.api import Api
 
-app = typer.Typer(name="stack", help="Set up, rotate, back up and restore the ELK stack.", no_args_is_help=True)
+# What the commands do is imported by them: its packages are an extra, and most commands do without.
+
 Part = Literal["elasticsearch", "kibana"]
+rooms = typer.Typer(name="stack", help="Set up, rotate, back up and restore the ELK stack.", no_args_is_help=True)
 
 
-@app.command("secrets")
+def add_to(app: typer.Typer) -> None:
+    """Make these functions commands of ``app``, all but doctor under `stack`."""
+    app.command()(doctor)
+    rooms.command("secrets")(make_secrets)
+    for function in (apply, rotate):
+        rooms.command()(function)
+    app.add_typer(rooms)
+
+
+def doctor() -> int:
+    """Look for what would make the ELK stack fail before it does; exit code 2 if something would."""
+    from python_shipper.stack import doctor
+
+    found = doctor.checks(Settings.from_environment())
+    for check in found:
+        typer.echo(f"{check.level:8} {check.name:16} {check.message}")
+    return 2 if any(check.level == "failure" for check in found) else 0
+
+
 def make_secrets(
     hand_out: Annotated[Path | None, typer.Option(help="Folder with one folder a service.")] = None,
 ) -> None:
     """Make the passwords and certificates that are missing."""
+    from python_shipper.stack import certificates, handout, secrets
+
     settings = Settings.from_environment()
     secrets.ensure(settings.secrets_dir)
     certificates.ensure(settings.secrets_dir, certificates.names(settings.certificate_names))
@@ -29,12 +49,14 @@ def make_secrets(
     typer.echo(f"secrets are complete: {settings.secrets_dir}")
 
 
-@app.command()
 def apply(
     only: Annotated[Part | None, typer.Option(help="One of the two servers.")] = None,
     wait: Annotated[float, typer.Option(help="Seconds to wait for a server that does not answer yet.")] = 30,
 ) -> None:
     """Apply users, roles, policies, templates and Kibana's objects; harmless when nothing changed."""
+    from python_shipper.stack import kibana, provision, secrets
+    from python_shipper.stack.api import Api
+
     settings = Settings.from_environment()
     passwords = secrets.read(settings.secrets_dir / secrets.PASSWORDS)
     if not passwords:
@@ -44,20 +66,22 @@ def apply(
         server = Api(address(settings.elasticsearch_url, "ELASTICSEARCH_PORT"), authority=authority)
         provision.apply_elasticsearch(server, passwords, wait, typer.echo)
     if only != "elasticsearch":
-        url = address(settings.kibana_url, "KIBANA_PORT")
-        admin = Api(url, "elastic", passwords["elastic"], authority)
+        admin = Api(address(settings.kibana_url, "KIBANA_PORT"), "elastic", passwords["elastic"], authority)
         provision.patiently(lambda: admin.call("GET", "/api/status"), wait)
         kibana.apply(admin, provision.definitions() / "kibana", typer.echo)
 
 
 def address(given: str | None, port_variable: str) -> str:
     """The server's address: as given, else the port that Compose publishes on this machine."""
+    from python_shipper.stack import docker
+
     return given or f"https://localhost:{docker.variables()[port_variable]}"
 
 
-@app.command()
 def rotate(what: Annotated[Literal["passwords", "certificates"], typer.Argument()]) -> None:
-    """New passwords, or new certificates; a running stack is restarted with them."""
+    """Make new passwords or new certificates; a running stack is restarted with them."""
+    from python_shipper.stack import certificates, elk, secrets
+
     settings = Settings.from_environment()
     if what == "passwords":
         secrets.rotate(settings.secrets_dir)
@@ -66,18 +90,3 @@ def rotate(what: Annotated[Literal["passwords", "certificates"], typer.Argument(
     typer.echo(f"new {what} are in {settings.secrets_dir}")
     if elk.status(settings)["running"]:
         elk.up(settings, typer.echo, renew=True)
-
-
-def add_to(shipper: typer.Typer) -> None:
-    """Add `shipper stack …` and `shipper doctor` to the command line."""
-    shipper.add_typer(app)
-    shipper.command("doctor")(examine)
-
-
-def examine() -> None:
-    """Look for what would make the ELK stack fail; exit code 1 if something would."""
-    found = doctor.checks(Settings.from_environment())
-    for check in found:
-        typer.echo(f"{check.level:8} {check.name:16} {check.message}")
-    if any(check.level == "failure" for check in found):
-        raise typer.Exit(1)
