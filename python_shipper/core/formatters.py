@@ -20,7 +20,7 @@ from python_shipper.core.clock import iso
 from python_shipper.core.context import Bound, variable
 from python_shipper.core.masking import Masker, default_masker
 from python_shipper.core.place import Placer, merged
-from python_shipper.core.plain import plain, safe_text
+from python_shipper.core.plain import plain, safe_text, well_formed
 from python_shipper.core.records import error_of, fields_of, message_of
 from python_shipper.core.ulid import new_ulid
 from python_shipper.settings import Settings
@@ -163,7 +163,7 @@ class EcsFormatter(logging.Formatter):
         try:
             line = orjson.dumps(event, option=NEWLINE)
         except TypeError:
-            line = orjson.dumps(repaired(plain(event, -4)), option=NEWLINE)
+            line = orjson.dumps(well_formed(plain(event, -4)), option=NEWLINE)
         if self.ensure_ascii and not line.isascii():
             return json.dumps(orjson.loads(line), separators=(",", ":")).encode() + b"\n"
         return line
@@ -204,15 +204,6 @@ def without(event: Event, excluded: frozenset[str], path: str = "") -> Event:
         if inner != {}:
             kept[key] = inner
     return kept
-
-
-def repaired(value: Any) -> Any:
-    """A JSON value without lone surrogates, which no JSON text can hold: pairs are joined, others replaced."""
-    if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, dict):
-        return {repaired(key): repaired(item) for key, item in value.items()}
-    return [repaired(item) for item in value] if isinstance(value, list) else value
 
 
 def checked_limit(limit: Any) -> int | None:

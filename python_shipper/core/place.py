@@ -16,7 +16,7 @@ from python_shipper.core import Event
 from python_shipper.core.extra import bounded, place
 from python_shipper.core.masking import Masker, untouched
 from python_shipper.core.normalize import EXTRA, nested, normalized
-from python_shipper.core.plain import plain
+from python_shipper.core.plain import plain, well_formed
 from python_shipper.core.values import LONG_MAX, LONG_MIN, prefixes
 
 # Written by the line itself; a caller's value of that name goes to christmas.extra.
@@ -33,6 +33,7 @@ _QUICK_TYPES = {
     "double": (float, int),
     "boolean": (bool,),
 }
+# The ECS logging spec's rule for the keys of labels.
 _LABEL_KEYS = str.maketrans(".*\\", "___")
 
 
@@ -106,13 +107,12 @@ class Placer:
 
     def careful(self, fields: Mapping[Any, Any], identity: str | None = None) -> Event:
         """As ``place``, for any keys and values."""
-        line = plain(fields)
+        line = well_formed(plain(fields))
         if not isinstance(line, dict):
             line = {"extra": line}
-        if isinstance(line.get("labels"), dict):
-            # The ECS logging spec's rule for the keys of labels.
-            line["labels"] = {name.translate(_LABEL_KEYS): value for name, value in line["labels"].items()}
         placed = normalized(line, self.masker)
+        if "labels" in placed:
+            placed["labels"] = {name.translate(_LABEL_KEYS): value for name, value in placed["labels"].items()}
         for path in RESERVED:
             if path in placed:
                 extra = placed.setdefault(EXTRA, {})

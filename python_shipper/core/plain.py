@@ -123,6 +123,15 @@ def utc_text(value: datetime) -> str:
     return value.isoformat() if value.tzinfo is None else value.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+def well_formed(value: Any) -> Any:
+    """A JSON value without lone surrogates, which no JSON text can hold: pairs are joined, others replaced."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, dict):
+        return {well_formed(key): well_formed(item) for key, item in value.items()}
+    return [well_formed(item) for item in value] if isinstance(value, list) else value
+
+
 def safe_text(value: Any) -> str:
     """``str(value)``, or words about the value if that fails."""
     try:

@@ -25,7 +25,7 @@ NOT_FIELDS = frozenset(_BLANK.__dict__) | {"message", "asctime", "taskName", CLA
 
 def fields_of(record: logging.LogRecord) -> dict[str, Any]:
     """What the caller gave as ``extra=``, in its order."""
-    held = record.__dict__
+    held: dict[str, Any] = record.__dict__
     if len(held) == STANDARD:
         return {}
     # A plain record holds its own attributes first; another class may have set some before calling ours.
@@ -33,7 +33,7 @@ def fields_of(record: logging.LogRecord) -> dict[str, Any]:
     fields: dict[str, Any] = dict(items)
     if NOT_FIELDS.isdisjoint(fields):
         return fields
-    clashing = fields.get(CLASHING, {})
+    clashing: dict[str, Any] = fields.get(CLASHING, {})
     return {key: value for key, value in fields.items() if key not in NOT_FIELDS} | clashing
 
 
@@ -78,15 +78,17 @@ def exc_info(given: Any) -> ExcInfo | None:
         return None
     if isinstance(given, BaseException):
         return type(given), given, given.__traceback__
-    return given if isinstance(given, tuple) and len(given) == 3 else sys.exc_info()
+    if isinstance(given, tuple) and len(given) == 3 and (given[1] is None or isinstance(given[1], BaseException)):
+        return given
+    return sys.exc_info()
 
 
 def stack_text(info: ExcInfo, limit: int | None) -> str:
     """The formatted exception; of a broken one at least its frames."""
     try:
         return "".join(traceback.format_exception(*info, limit=limit)).rstrip("\n")
-    except Exception:
-        return "".join(traceback.format_tb(info[2], limit=limit)) + safe_text(info[0])
+    except Exception as error:
+        return f"{safe_text(info[0])}: {safe_text(info[1])} (its stack trace failed: {type(error).__name__})"
 
 
 def make_record(
@@ -106,7 +108,7 @@ def make_record(
     record = logging.getLogRecordFactory()(name, level, fn, lno, msg, args, exc_info, func, sinfo)
     if not extra:
         return record
-    held = record.__dict__
+    held: dict[str, Any] = record.__dict__
     given = extra if isinstance(extra, Mapping) else {"extra": extra}
     if held.keys().isdisjoint(given) and NOT_FIELDS.isdisjoint(given):
         held.update(given)
