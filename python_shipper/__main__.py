@@ -8,10 +8,11 @@ def main() -> None:
     try:
         from python_shipper.cli import run
     except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] not in {"typer", "rich"}:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in {"typer", "rich"}:
             raise
         message = "the command line needs typer and rich; pip install 'python-shipper[embedded,dashboard]'"
-        sys.stderr.write(f"shipper: {error.name} is not installed: {message}\n")
+        sys.stderr.write(f"shipper: {missing} is not installed: {message}\n")
         sys.exit(2)
     sys.exit(run())
 

@@ -25,9 +25,17 @@ BAR = 40
 PIPED_WIDTH = 160
 
 
+class Output(Console):
+    """Standard output; its reader may leave early."""
+
+    def on_broken_pipe(self) -> None:
+        """Let the command line end the process its own way."""
+        raise BrokenPipeError
+
+
 def console() -> Console:
     """Standard output: as wide as the terminal, or wide enough to keep tables whole in a file."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
+    return Output(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
 
 
 def visible(content: Any, *, lines: bool = False) -> str:

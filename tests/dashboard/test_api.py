@@ -5,7 +5,7 @@ import json
 import pytest
 from fastapi.testclient import TestClient
 
-TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+from tests.dashboard.sample import TRACE
 
 
 def test_logs_by_query_language_newest_first(client: TestClient) -> None:
