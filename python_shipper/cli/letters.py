@@ -26,7 +26,7 @@ def verify(
     patience: Annotated[float, typer.Option(min=0, max=600, help="Seconds that lines under way get to arrive.")] = 5.0,
     json: Json = False,
 ) -> int:
-    """Account for every line that services wrote: stored, dead-lettered, expired, rotated away unread.
+    """Account for every line that services wrote. Stored, dead-lettered, expired, rotated away unread.
 
     Exit code 1 if a line is missing; each is named by its event.id.
     """

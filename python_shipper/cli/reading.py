@@ -32,7 +32,7 @@ def search(
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="Lines at most, the newest.")] = 100,
     json: Json = False,
 ) -> None:
-    """Search the logs of all services; the newest matching lines, oldest of them first.
+    """Search the logs of all services. Prints the newest matching lines, the oldest of them first.
 
     Example: shipper search 'level:error service:orders timeout' --since 1h
     """
@@ -49,7 +49,7 @@ def trace(
     trace_id: Annotated[str, typer.Argument(metavar="ID", help="The trace id, as a line shows it.")],
     json: Json = False,
 ) -> None:
-    """Show one transaction across services: who called whom, how long, every line, and the error in full."""
+    """Show one transaction across services. Who called whom, how long it took, every line, and errors in full."""
     with opened() as store:
         found = find_trace(store, trace_id)
     if json:
@@ -65,7 +65,7 @@ def tail(
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, max=1000, help="Lines shown at once.")] = 20,
     json: Json = False,
 ) -> None:
-    """Follow the newest lines of all services, or those that match, until Ctrl-C."""
+    """Follow the newest lines of all services. With a query, those that match; until Ctrl-C."""
     with opened() as store:
         follower = Follower(store, query)
         printing.hits(list(follower.fresh(now_ms()))[-lines or sys.maxsize :], json)

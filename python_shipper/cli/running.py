@@ -1,8 +1,9 @@
-"""The commands that run things: up, down, status, demo."""
+"""The commands that run things: up, down, status, demo, doctor, stack."""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -11,14 +12,17 @@ from python_shipper import stack
 from python_shipper.cli import demo as story
 from python_shipper.cli import printing
 from python_shipper.cli.options import Json, Quiet
-from python_shipper.dashboard.rows import leaves
 from python_shipper.settings import Settings
+from python_shipper.store.logs import leaves
+from python_shipper.units import figure
 
 
 def add_to(app: typer.Typer) -> None:
     """Make these functions commands of ``app``."""
-    for function in (up, down, status, demo):
+    for function in (up, down, status, demo, doctor):
         app.command()(function)
+    passed_on = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+    app.command("stack", context_settings=passed_on)(stack_)
 
 
 def reporter(quiet: bool) -> stack.Report:
@@ -27,12 +31,12 @@ def reporter(quiet: bool) -> stack.Report:
 
 
 def up(quiet: Quiet = False) -> None:
-    """Start the stack: ELK where Docker can run it, else the embedded one. STACK=elk or STACK=embedded insists."""
+    """Start the stack. ELK where Docker can run it, else the embedded one; STACK=elk or STACK=embedded insists."""
     stack.up(Settings.from_environment(), reporter(quiet))
 
 
 def down(quiet: Quiet = False) -> None:
-    """Stop the stack; no process, port or lock is left, the data stays."""
+    """Stop the stack. No process, port or lock is left; the data stays."""
     stack.down(Settings.from_environment(), reporter(quiet))
 
 
@@ -42,17 +46,35 @@ def status(json: Json = False) -> None:
     if json:
         printing.json(figures)
     else:
-        printing.table("Figure", "", rows=list(leaves(figures)))
+        printing.table("Figure", "", rows=[figure(path, shown) for path, shown in leaves(figures)])
 
 
 def demo(
     seconds: Annotated[float, typer.Option(min=1, max=86_400, help="How long traffic runs.")] = 30.0,
     rate: Annotated[float, typer.Option(min=0.1, max=500, help="Requests a second.")] = 10.0,
 ) -> int:
-    """Start everything, drive traffic through three services, find a failed order by its trace id.
+    """Play the demo. Three services under traffic, a failed order found by its trace id.
 
     Every line is accounted for (exit code 1 if one is missing). On a terminal it then runs until Ctrl-C; otherwise it
     stops everything and exits.
     """
     interactive = sys.stdin.isatty() and sys.stdout.isatty()
     return story.run(Settings.from_environment(), seconds, rate, interactive)
+
+
+def doctor(json: Json = False) -> int:
+    """Check this machine for what would stop the ELK stack. Exit code 1 on a failure."""
+    found = stack.engine("doctor").checks(Settings.from_environment())
+    if json:
+        printing.json([asdict(check) for check in found])
+    else:
+        printing.table("Check", "Result", "What to do", rows=[(each.name, each.level, each.message) for each in found])
+    return 1 if any(check.level == "failure" for check in found) else 0
+
+
+def stack_(context: typer.Context) -> int | None:
+    """Set up the ELK stack by hand. See shipper stack --help."""
+    # Imported when it is called: these commands need packages that reading logs does not.
+    commands = stack.engine("commands").app
+    code: int | None = commands(args=context.args, prog_name="shipper stack", standalone_mode=False)
+    return code

@@ -13,13 +13,14 @@ from python_shipper.core.clock import iso, now_ms
 from python_shipper.dashboard.guard import COOKIE, same, session
 from python_shipper.dashboard.problems import RequestError
 from python_shipper.dashboard.rendering import MARK, UNMARK, render
-from python_shipper.dashboard.rows import Row, leaves, row
+from python_shipper.dashboard.rows import Row, row
 from python_shipper.dashboard.service import Service, Shared
 from python_shipper.dashboard.visualizations import Histogram, aggregation, histogram, step_s, timeline
 from python_shipper.errors import QueryError
 from python_shipper.store import Store
-from python_shipper.store.logs import Question, moment, search_logs
+from python_shipper.store.logs import Question, leaves, moment, search_logs
 from python_shipper.store.traces import find_trace
+from python_shipper.units import figure
 
 ROWS = 100
 SPANS = {"15m": "15 minutes", "1h": "hour", "6h": "6 hours", "24h": "24 hours", "7d": "7 days", "30d": "30 days"}
@@ -160,7 +161,7 @@ async def trace(service: Shared, trace_id: Annotated[str, Path(max_length=200)])
 async def status(service: Shared) -> HTMLResponse:
     """What the process does, and the indices it keeps."""
     figures, indices = await service.searches.run(lambda: (service.figures(), service.store.indices()))
-    agent = [(name.replace("_", " ").replace(".", " · "), shown) for name, shown in leaves(figures["agent"])]
+    agent = [figure(path, shown) for path, shown in leaves(figures["agent"])]
     page = render("status.html", figures=figures, agent=agent, indices=indices, settings=service.settings)
     return HTMLResponse(page)
 

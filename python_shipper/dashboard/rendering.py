@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 from python_shipper.core.clock import iso
 from python_shipper.store.logs import value
-from python_shipper.units import milliseconds, size
+from python_shipper.units import milliseconds, number, size
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
@@ -64,8 +64,3 @@ def marked(text: str) -> Markup:
 def minute(ms: int) -> str:
     """A time for people, UTC, to the minute."""
     return iso(ms)[:16].replace("T", " ")
-
-
-def number(count: float) -> str:
-    """A number with thousands separated."""
-    return f"{count:,.0f}" if float(count).is_integer() else f"{count:,.2f}"

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from python_shipper.dashboard.visualizations import level_class
-from python_shipper.store.logs import Hit, value
+from python_shipper.store.logs import Hit, leaves, value
 from python_shipper.store.traces import duration_ms, time_ms
 
 APART = {"message", "error.stack_trace"}  # shown on their own, in full
@@ -59,19 +58,10 @@ def row(hit: Hit, depth: int = 0, start_ms: float | None = None) -> Row:
         trace_id=text(value(event, "trace.id")),
         error=": ".join(filter(None, (text(value(event, f"error.{part}")) for part in ("type", "message")))),
         stack_trace=text(value(event, "error.stack_trace")),
-        fields=[(path, shown, like(path, shown)) for path, shown in leaves(event) if path not in APART],
+        fields=[field(path, text(shown)) for path, shown in leaves(event) if path not in APART],
         depth=min(depth, 8),
         offset_ms=None if start_ms is None else ms - start_ms,
     )
-
-
-def leaves(event: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Every leaf of an event as (dotted path, text)."""
-    for key, inner in event.items():
-        if isinstance(inner, dict):
-            yield from leaves(inner, f"{prefix}{key}.")
-        else:
-            yield prefix + key, text(inner)
 
 
 def text(content: Any) -> str:
@@ -79,6 +69,11 @@ def text(content: Any) -> str:
     if content is None:
         return ""
     return content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
+
+
+def field(path: str, shown: str) -> tuple[str, str, str]:
+    """A field as its row holds it."""
+    return path, shown, like(path, shown)
 
 
 def like(path: str, shown: str) -> str:

@@ -17,7 +17,7 @@ from python_shipper.settings import Settings
 from python_shipper.stack.ports import free_port
 
 Report = Callable[[str], None]
-EXTRAS = {"elk": "elasticsearch", "embedded": "embedded,dashboard"}
+EXTRAS = {"embedded": "embedded,dashboard"}
 
 
 class Choice(NamedTuple):
@@ -28,7 +28,7 @@ class Choice(NamedTuple):
 
 
 def engine(name: str) -> ModuleType:
-    """The engine of that name.
+    """The engine of that name, or another module of this package that needs ELK's packages.
 
     Raises:
         StackError: its packages are not installed.
@@ -36,7 +36,9 @@ def engine(name: str) -> ModuleType:
     try:
         return import_module(f"python_shipper.stack.{name}")
     except ModuleNotFoundError as error:
-        raise StackError(f"it needs {error.name}; pip install 'python-shipper[{EXTRAS[name]}]'") from None
+        raise StackError(
+            f"it needs {error.name}; pip install 'python-shipper[{EXTRAS.get(name, 'elasticsearch')}]'"
+        ) from None
 
 
 def choose(settings: Settings) -> Choice:
@@ -76,13 +78,22 @@ def up(settings: Settings, report: Report) -> None:
 
 
 def down(settings: Settings, report: Report) -> None:
-    """Stop whatever runs: the embedded process, one that a demo has left, and ELK where it can be asked."""
+    """Stop whatever runs: the embedded process, one that a demo has left, and ELK's containers.
+
+    Raises:
+        StackError: something does not stop; or STACK=elk insists and Docker cannot be asked.
+    """
     embedded = engine("embedded")
     embedded.down(settings, report)
     if embedded.running(for_demo(settings)):
         embedded.down(for_demo(settings), report)
-    if settings.stack != "embedded" and elk_usable(settings)[0]:
+    if settings.stack == "embedded":
+        return
+    try:
         engine("elk").down(settings, report)
+    except StackError:
+        if settings.stack == "elk":  # else: no Docker that answers, so no containers of ours either
+            raise
 
 
 def status(settings: Settings) -> dict[str, Any]:

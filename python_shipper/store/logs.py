@@ -138,6 +138,15 @@ class Follower:
         return (hit for hit in reversed(hits) if hit["_id"] not in known)
 
 
+def leaves(event: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every leaf of an event as (dotted path, value); an empty object has none."""
+    for key, inner in event.items():
+        if isinstance(inner, dict):
+            yield from leaves(inner, f"{prefix}{key}.")
+        else:
+            yield prefix + key, inner
+
+
 def value(event: dict[str, Any], path: str) -> Any:
     """The value at a dotted ``path`` of an event, however far its keys are dotted; None where there is none."""
     if path in event:
