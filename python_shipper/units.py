@@ -32,7 +32,7 @@ def figure(path: str, shown: Any) -> tuple[str, str]:
     name, _, unit = path.replace(".", " ").rpartition("_")
     if isinstance(shown, bool) or not isinstance(shown, int | float) or unit not in FORMATS:
         return path.replace(".", " ").replace("_", " "), plain(shown)
-    return name.replace("_", " "), FORMATS[unit](shown)
+    return (name or unit).replace("_", " "), FORMATS[unit](shown)
 
 
 def plain(shown: Any) -> str:
@@ -56,4 +56,5 @@ FORMATS: dict[str, Callable[[float], str]] = {
     "bytes": size,
     "seconds": lambda seconds: f"{seconds:,.1f} s",
     "ms": utc,
+    "pid": str,
 }

@@ -21,6 +21,7 @@ def usable(settings: Settings) -> tuple[bool, str]:
     try:
         engine = docker.require_engine()
         docker.require_images()
+        refuse_what_would_fail(settings)
     except StackError as error:
         return False, str(error)
     return True, f"{engine} is here"
