@@ -1,4 +1,4 @@
-"""The commands for ELK: doctor, and `shipper stack …`, which its one-shot containers run as well."""
+"""`shipper stack …`: what one does by hand to run ELK, and what its one-shot containers run."""
 
 from __future__ import annotations
 
@@ -17,22 +17,11 @@ rooms = typer.Typer(name="stack", help="Set up, rotate, back up and restore the 
 
 
 def add_to(app: typer.Typer) -> None:
-    """Make these functions commands of ``app``, all but doctor under `stack`."""
-    app.command()(doctor)
+    """Make these functions commands of ``app``, under `stack`."""
     rooms.command("secrets")(make_secrets)
     for function in (apply, rotate):
         rooms.command()(function)
     app.add_typer(rooms)
-
-
-def doctor() -> int:
-    """Look for what would make the ELK stack fail before it does; exit code 2 if something would."""
-    from python_shipper.stack import doctor
-
-    found = doctor.checks(Settings.from_environment())
-    for check in found:
-        typer.echo(f"{check.level:8} {check.name:16} {check.message}")
-    return 2 if any(check.level == "failure" for check in found) else 0
 
 
 def make_secrets(

@@ -1,4 +1,4 @@
-"""The commands that run things: up, down, status, demo, doctor, stack."""
+"""The commands that run things: up, down, status, demo, doctor."""
 
 from __future__ import annotations
 
@@ -21,8 +21,6 @@ def add_to(app: typer.Typer) -> None:
     """Make these functions commands of ``app``."""
     for function in (up, down, status, demo, doctor):
         app.command()(function)
-    passed_on = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
-    app.command("stack", context_settings=passed_on)(stack_)
 
 
 def reporter(quiet: bool) -> stack.Report:
@@ -70,11 +68,3 @@ def doctor(json: Json = False) -> int:
     else:
         printing.table("Check", "Result", "What to do", rows=[(each.name, each.level, each.message) for each in found])
     return 1 if any(check.level == "failure" for check in found) else 0
-
-
-def stack_(context: typer.Context) -> int | None:
-    """Set up the ELK stack by hand. See shipper stack --help."""
-    # Imported when it is called: these commands need packages that reading logs does not.
-    commands = stack.engine("commands").app
-    code: int | None = commands(args=context.args, prog_name="shipper stack", standalone_mode=False)
-    return code

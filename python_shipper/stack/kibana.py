@@ -79,7 +79,10 @@ def dashboard_faults(attributes: Object, references: list[Object]) -> Iterator[s
 
 def panel_faults(panel: Object, given: set[str]) -> Iterator[str]:
     """Faults of one panel; ``given`` are the names of the dashboard's references."""
-    attributes = panel.get("embeddableConfig", {}).get("attributes")
+    embedded = panel.get("embeddableConfig", {})
+    if "savedVis" in embedded:
+        return
+    attributes = embedded.get("attributes")
     if attributes is None:
         name = f"{panel['panelIndex']}:{panel.get('panelRefName')}"
         yield from () if name in given else (f"no reference {name}",)
