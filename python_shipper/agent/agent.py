@@ -18,7 +18,7 @@ from python_shipper.errors import ShipperError
 from python_shipper.settings import Settings
 
 RETRY_SECONDS = 1.0
-MOST_RETRY_SECONDS = 30.0
+MOST_RETRY_SECONDS = 10.0
 HOUSE_SECONDS = 3600.0
 
 log = logging.getLogger(__name__)
