@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any, NoReturn
@@ -40,7 +40,8 @@ def run(settings: Settings, seconds: float, rate: float, interactive: bool) -> i
         code = conclude(settings, failed[0] if failed else None)
         if interactive:
             say("gentle traffic goes on; Ctrl-C stops everything")
-            drive(runner, gateway, 86_400, GENTLE_RATE)
+            with suppress(KeyboardInterrupt):  # the end that was announced, not an interruption
+                drive(runner, gateway, 86_400, GENTLE_RATE)
     return code
 
 

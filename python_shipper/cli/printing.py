@@ -62,7 +62,7 @@ def hits(found: Sequence[Hit], as_json: bool) -> None:
 
 def line(hit: Hit) -> Text:
     """A hit on one line."""
-    text = Text(when(time_ms(hit)).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3], style="dim")
+    text = Text().append(when(time_ms(hit)).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3], style="dim")
     text.append(" ").append(level(hit)).append(" ")
     text.append(visible(service(hit)).ljust(16), style="green").append(" ").append(message(hit))
     return text.append(trailer(hit), style="dim")
@@ -82,7 +82,7 @@ def service(hit: Hit) -> str:
 def message(hit: Hit) -> Text:
     """A line's message, with the error's type and words where it has any."""
     event = hit["_source"]
-    text = Text(visible(event.get("message") or ""), style="bold" if is_failure(hit) else "")
+    text = Text().append(visible(event.get("message") or ""), style="bold" if is_failure(hit) else "")
     if kind := value(event, "error.type"):
         text.append(f"  {visible(kind)}: {visible(value(event, 'error.message') or '')}", style="red")
     return text
@@ -142,7 +142,7 @@ def bar(found: Trace, span: Span) -> str:
 def trace_line(found: Trace, span: Span, hit: Hit) -> Text:
     """A line within its trace: offset from the start, level, service by depth, message, duration."""
     offset = f"+{milliseconds(time_ms(hit) - found.start_ms) or '0 ms'}".rjust(10)
-    text = Text(offset, style="dim").append("  ").append(level(hit)).append(" " + "  " * span.depth)
+    text = Text().append(offset, style="dim").append("  ").append(level(hit)).append(" " + "  " * span.depth)
     text.append(visible(span.service), style="green").append("  ").append(message(hit))
     return text.append(f"  {milliseconds(duration_ms(hit))}".rstrip(), style="dim")
 

@@ -6,39 +6,22 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from python_shipper.store.logs import leaves
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-NOT_A_NAME = re.compile(r"[^a-zA-Z0-9_]+")
+COUNTERS = {"lines", "stored", "known", "dead_letters", "cut", "differing", "unread_lines", "lost_bytes", "faults"}
+NOT_IN_A_NAME = re.compile(r"[^a-zA-Z0-9_]+")
 
 
-def exposition(figures: Mapping[str, Any], prefix: str = "shipper") -> str:
-    """Every number in ``figures``, named by its path; a mapping's own names under ``by_<label>`` become a label.
-
-    Counters are the names that end in ``_total``; everything else is a gauge.
-    """
-    lines: list[str] = []
-    named: set[str] = set()
-    for name, label, number in samples(figures, prefix):
-        if name not in named:
-            lines.append(f"# TYPE {name} {'counter' if name.endswith('_total') else 'gauge'}")
-            named.add(name)
-        lines.append(f"{name}{label} {float(number):g}" if isinstance(number, float) else f"{name}{label} {number}")
-    return "\n".join(lines) + "\n"
+def exposition(figures: Mapping[str, Any]) -> str:
+    """Every number in ``figures``, named by its path; what only grows (``COUNTERS``) ends in ``_total``."""
+    return "".join(f"# TYPE {name} {kind}\n{name} {number!r}\n" for name, kind, number in samples(figures))
 
 
-def samples(figures: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str, float]]:
-    """Each number as (metric name, label part, value), depth first, so that one metric's samples stay together."""
-    for key, figure in figures.items():
-        name = f"{prefix}_{NOT_A_NAME.sub('_', key)}"
+def samples(figures: Mapping[str, Any]) -> Iterator[tuple[str, str, float]]:
+    """Each number as (metric name, its kind, value); truth is 1 or 0."""
+    for path, figure in leaves(dict(figures)):
+        name = f"shipper_{NOT_IN_A_NAME.sub('_', path)}"
+        counter = path.rpartition(".")[2] in COUNTERS
         if isinstance(figure, bool | int | float):
-            yield name, "", figure + 0
-        elif isinstance(figure, Mapping) and "_by_" in key:
-            metric, _, label = name.partition("_by_")
-            for text, number in figure.items():
-                yield metric, f'{{{label}="{escaped(str(text))}"}}', number + 0
-        elif isinstance(figure, Mapping):
-            yield from samples(figure, name)
-
-
-def escaped(text: str) -> str:
-    """A label's value as the format wants it."""
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+            yield (f"{name}_total", "counter", figure + 0) if counter else (name, "gauge", figure + 0)

@@ -148,7 +148,7 @@ async def trace_box(trace_id: Annotated[str, Query(alias="id", max_length=200)] 
     return RedirectResponse(f"/trace/{quote(trace_id.strip(), safe='')}" if trace_id.strip() else "/", 303)
 
 
-@router.get("/trace/{trace_id}")
+@router.get("/trace/{trace_id:path}")
 async def trace(service: Shared, trace_id: Annotated[str, Path(max_length=200)]) -> HTMLResponse:
     """One transaction: which service called which, for how long, every line, and every error in full."""
     found = await service.searches.run(find_trace, service.store, trace_id)

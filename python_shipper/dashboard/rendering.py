@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -18,6 +19,7 @@ HERE = Path(__file__).parent
 STATIC = HERE / "static"
 # Highlighting marks that no keyboard types (Unicode private use); turned into <mark> after escaping.
 MARK, UNMARK = "\ue000", "\ue001"
+PAIR = re.compile(f"{MARK}([^{MARK}{UNMARK}]*){UNMARK}")
 
 
 @cache
@@ -54,11 +56,9 @@ def static(name: str) -> str:
 
 
 def marked(text: str) -> Markup:
-    """``text`` escaped, with the stretches between highlighting marks as <mark>."""
-    safe = str(escape(text))
-    if safe.count(MARK) != safe.count(UNMARK):  # the log line itself holds such a character
-        return Markup(safe.replace(MARK, "").replace(UNMARK, ""))  # noqa: S704  escaped above
-    return Markup(safe.replace(MARK, "<mark>").replace(UNMARK, "</mark>"))  # noqa: S704  escaped above
+    """``text`` escaped, with the stretches between highlighting marks as <mark>; stray marks are dropped."""
+    shown = PAIR.sub(r"<mark>\1</mark>", str(escape(text)))
+    return Markup(shown.replace(MARK, "").replace(UNMARK, ""))  # noqa: S704  escaped above
 
 
 def minute(ms: int) -> str:

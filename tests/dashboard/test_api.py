@@ -57,12 +57,14 @@ def test_indices_status_and_metrics(client: TestClient) -> None:
         ("christmas-logs-orders-2026.11.22", 153),
     ]
     status = client.get("/api/status").json()
-    assert (status["documents"], status["indices"], status["agent"]["lag"]["seconds"]) == (156, 3, 0.25)
+    assert (status["documents"], status["indices"], status["agent"]["lag_seconds"]) == (156, 3, 0.25)
     metrics = client.get("/metrics")
     assert metrics.headers["content-type"].startswith("text/plain; version=0.0.4")
     assert "# TYPE shipper_agent_lines_total counter\nshipper_agent_lines_total 156\n" in metrics.text
     assert "\nshipper_agent_lag_seconds 0.25\n" in metrics.text
+    assert "# TYPE shipper_agent_disk_free_bytes gauge\nshipper_agent_disk_free_bytes 7\n" in metrics.text
     assert "\nshipper_documents 156\n" in metrics.text
+    assert "fault" not in metrics.text
 
 
 @pytest.mark.parametrize(
