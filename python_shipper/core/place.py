@@ -17,7 +17,7 @@ from python_shipper.core.extra import bounded, place
 from python_shipper.core.masking import Masker, untouched
 from python_shipper.core.normalize import EXTRA, nested, normalized
 from python_shipper.core.plain import plain, well_formed
-from python_shipper.core.values import LONG_MAX, LONG_MIN, prefixes
+from python_shipper.core.values import LONG_MAX, LONG_MIN, MISFIT, ip, prefixes
 
 # Written by the line itself; a caller's value of that name goes to christmas.extra.
 RESERVED = ("@timestamp", "log.level", "message", "ecs.version", "event.id", "log.logger")
@@ -25,13 +25,21 @@ KEYWORD_CHARACTERS = contract().limits.keyword_characters
 QUICK_CHARACTERS = 4000
 QUICK_KEY_CHARACTERS = 64
 MAX_SIZE = sys.maxsize
-_QUICK_TYPES = {
+
+
+class _Address:
+    """Stands for text that is an address: of no value's type, so that the place looks closer."""
+
+
+_ADDRESS = (_Address,)
+_QUICK_TYPES: dict[str, tuple[type, ...]] = {
     "keyword": (str,),
     "match_only_text": (str,),
     "wildcard": (str,),
     "long": (int,),
     "double": (float, int),
     "boolean": (bool,),
+    "ip": _ADDRESS,
 }
 # The ECS logging spec's rule for the keys of labels.
 _LABEL_KEYS = str.maketrans(".*\\", "___")
@@ -85,7 +93,8 @@ class Placer:
             if kind not in types:
                 if value is None:
                     continue
-                return self.careful(fields, identity)
+                if types is not _ADDRESS or ip(value) is MISFIT:
+                    return self.careful(fields, identity)
             if kind is str:
                 if len(value) > most:
                     return self.careful(fields, identity)

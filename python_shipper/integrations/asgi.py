@@ -15,7 +15,6 @@ sent yet, and raised again, as Starlette does; the server's own report of the sa
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import logging
 import time
@@ -25,6 +24,7 @@ from typing import Any
 
 from python_shipper.core import tracing
 from python_shipper.core.tracing import TraceIds
+from python_shipper.core.values import MISFIT, ip
 from python_shipper.integrations.detail import Detail
 
 Scope = MutableMapping[str, Any]
@@ -81,9 +81,6 @@ class Exchange:
         """The access line's fields by their ECS names."""
         scope, status = self.scope, self.status
         fields: dict[str, Any] = {
-            "event.kind": "event",
-            "event.category": ["web"],
-            "event.type": ["access"],
             "event.outcome": "unknown" if status is None else "failure" if status >= 500 else "success",
             "event.duration": time.perf_counter_ns() - self.began_ns,
             "http.request.method": self.method,
@@ -171,11 +168,7 @@ def route(scope: Scope) -> str:
 @lru_cache(maxsize=1024)
 def address_field(text: str) -> str:
     """``client.ip`` takes addresses only; anything else (a socket's or a test client's name) is ``client.address``."""
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return "client.address"
-    return "client.ip"
+    return "client.address" if ip(text) is MISFIT else "client.ip"
 
 
 def not_logged_here(record: logging.LogRecord) -> bool:
