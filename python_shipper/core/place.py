@@ -132,7 +132,11 @@ class Placer:
         return nested(placed)
 
     def _unknown(self, event: Event, key: Any, value: Any) -> bool:
-        if type(key) is not str or "." in key or key in prefixes() or len(key) > QUICK_KEY_CHARACTERS or "\0" in key:
+        if type(key) is not str:
+            return False
+        label = key[7:] if key.startswith("labels.") else ""
+        name = label or key
+        if "." in name or name in prefixes() or len(name) > QUICK_KEY_CHARACTERS or "\0" in name:
             return False
         kind = type(value)
         if kind is str:
@@ -146,8 +150,8 @@ class Placer:
                 return False
         elif kind is not bool:
             return value is None
-        extra = event.setdefault("christmas", {}).setdefault("extra", {})
-        extra[key] = self.masker.value(key, value)
+        home = event.setdefault("labels", {}) if label else event.setdefault("christmas", {}).setdefault("extra", {})
+        home[name] = self.masker.value(name, value)
         return True
 
 
