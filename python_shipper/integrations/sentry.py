@@ -5,6 +5,7 @@ Where the application has called `sentry_sdk.init` itself nothing is changed; gi
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from python_shipper.core import tracing
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 # What an event holds of the application's data; the rest is Sentry's own: ids, times, release, modules.
 # https://develop.sentry.dev/sdk/data-model/event-payloads/
 MASKED_PARTS = ("message", "logentry", "exception", "threads", "breadcrumbs", "request", "extra", "contexts", "tags")
+COOKIES = re.compile(r"""(?<=cookie)['"]?[ ]?[:=,][ ]?(?:b?'[^']*'|b?"[^"]*"|[^'"\s][^\r\n]*)""", re.IGNORECASE)
 MARK = "_python_shipper_sent_in"  # on an exception: the trace in which it was sent
 
 
@@ -59,7 +61,7 @@ def before_send(event: Event, hint: Hint) -> Event | None:
     if already_sent((hint.get("exc_info") or (None, None))[1], trace_id):
         return None
     masked: dict[str, Any] = dict(event)
-    masked.update({part: default_masker().value("", masked[part]) for part in MASKED_PARTS if part in masked})
+    masked.update({part: default_masker().value("", paired(masked[part])) for part in MASKED_PARTS if part in masked})
     if "user" in masked:
         masked["user"] = masked_user(masked["user"])
     if "cookies" in masked.get("request", {}):
@@ -67,6 +69,24 @@ def before_send(event: Event, hint: Hint) -> Event | None:
     if trace_id:
         masked["tags"] = {**dict(masked.get("tags") or {}), "trace_id": trace_id}
     return masked  # type: ignore[return-value]
+
+
+def paired(value: Any) -> Any:
+    """``value`` with pairs of a name and a value masked by the name, and cookies taken out of text.
+
+    The frames of a stack trace hold ASGI's headers as such pairs (``["b'cookie'", "b'session=…'"]``), and requests as
+    text; the masking rules know keys of objects.
+    """
+    if isinstance(value, str):
+        return COOKIES.sub(DROPPED, value)
+    if isinstance(value, dict):
+        return {name: paired(item) for name, item in value.items()}
+    if not isinstance(value, list | tuple):
+        return value
+    if len(value) == 2 and isinstance(value[0], str):
+        name = value[0].removeprefix("b").strip("'\"")
+        return [value[0], default_masker().value(name, paired(value[1]))]
+    return [paired(item) for item in value]
 
 
 def already_sent(error: BaseException | None, trace_id: str | None) -> bool:

@@ -81,6 +81,23 @@ def test_the_same_exception_in_another_trace_is_sent_again(dsn: str, recorder: A
     assert [event["tags"]["trace_id"] for event in events(recorder)] == ["first", "second"]
 
 
+@pytest.mark.parametrize(
+    "held",
+    [
+        ["b'cookie'", "b'session=s3cr3t-session'"],
+        [["b'Set-Cookie'", "b'session=s3cr3t-session'"], ["b'accept'", "b'*/*'"]],
+        "Headers({'accept': '*/*', 'cookie': 'session=s3cr3t-session'})",
+        "[(b'cookie', b'session=s3cr3t-session'), (b'accept', b'*/*')]",
+        "Cookie: session=s3cr3t-session; b=s3cr3t",
+        {"headers": [["authorization", "s3cr3t-token"]]},
+    ],
+)
+def test_cookies_and_credentials_in_the_frames_of_a_stack_trace_are_dropped(held: Any) -> None:
+    frames = [{"vars": {"scope": held}}]
+    event = sentry.before_send({"exception": {"values": [{"stacktrace": {"frames": frames}}]}}, {})  # type: ignore[typeddict-item]
+    assert "s3cr3t" not in json.dumps(event) and "[dropped]" in json.dumps(event)
+
+
 @pytest.mark.parametrize("pii", [True, False])
 def test_an_unhandled_exception_of_a_request_is_one_event(
     dsn: str, recorder: Any, serve: Callable[[Any], str], pii: bool
