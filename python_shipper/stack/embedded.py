@@ -17,7 +17,7 @@ from python_shipper.errors import StackError
 from python_shipper.settings import Settings
 from python_shipper.stack.client import ask
 from python_shipper.stack.lock import ProcessLock
-from python_shipper.stack.ports import check_exposure
+from python_shipper.stack.ports import check_certificate, check_exposure
 
 Report = Callable[[str], None]
 T = TypeVar("T")
@@ -34,7 +34,9 @@ def up(settings: Settings, report: Report) -> None:
     """
     check_packages()
     check_exposure(settings)
-    lock = ProcessLock(make_folder(settings.data_dir))
+    check_certificate(settings)
+    lock = ProcessLock(make_folder("DATA_DIR", settings.data_dir, "writable"))
+    make_folder("LOG_DIR", settings.log_dir, "readable")
     if lock.held():
         report(f"already running: {address(lock)}")
         return
@@ -56,7 +58,7 @@ def down(settings: Settings, report: Report) -> None:
     if note is None:
         raise StackError(f"{lock.note}: the process that holds {lock.path} has not said its pid; end it by hand")
     signal_process(int(note["pid"]))
-    if not wait_for(lambda: not lock.held(), STOP_SECONDS):
+    if not wait_for(lambda: not lock.held() and ended(int(note["pid"])), STOP_SECONDS):
         logs = settings.data_dir / "logs"
         raise StackError(f"process {note['pid']} does not end; look at {logs}, then kill -9 {note['pid']}")
     report(f"embedded stack: stopped (pid {note['pid']})")
@@ -89,18 +91,18 @@ def check_packages() -> None:
         )
 
 
-def make_folder(folder: Path) -> Path:
-    """``folder``, made where it is missing, for this user only.
+def make_folder(name: str, folder: Path, use: str) -> Path:
+    """``folder``, made where it is missing; ``name`` is its setting, ``use`` what it must be.
 
     Raises:
-        StackError: it cannot be made or written.
+        StackError: it cannot be made, or not be read or written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
-        raise StackError(f"DATA_DIR={folder}: cannot be made ({error.strerror}); choose another folder") from None
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise StackError(f"DATA_DIR={folder}: not writable by this user; change its owner or choose another folder")
+        raise StackError(f"{name}={folder}: cannot be made ({error.strerror}); choose another folder") from None
+    if not os.access(folder, {"readable": os.R_OK, "writable": os.W_OK}[use] | os.X_OK):
+        raise StackError(f"{name}={folder}: not {use} by this user; change its owner or choose another folder")
     return folder
 
 
@@ -151,6 +153,14 @@ def signal_process(pid: int) -> None:
         return
     except PermissionError:
         raise StackError(f"process {pid} belongs to another user; stop the stack as that user") from None
+
+
+def ended(pid: int) -> bool:
+    """Whether ``pid`` runs no more; one that only waits for its parent to take note has ended (proc(5), field 3)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def environment(settings: Settings) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import ipaddress
 import socket
+import ssl
 from pathlib import Path
 
 from python_shipper.errors import StackError
@@ -34,6 +35,26 @@ def check_exposure(settings: Settings) -> None:
         return
     needed = f"serving beyond this machine needs {', '.join(missing)}"
     raise StackError(f"API_HOST={settings.api_host}: {needed}; set them, or use 127.0.0.1")
+
+
+def check_certificate(settings: Settings) -> None:
+    """Refuse a certificate or key that cannot be used, before anything starts.
+
+    Raises:
+        StackError: one of the two is missing, unreadable, damaged, or not the other's.
+    """
+    cert, key = settings.api_tls_cert, settings.api_tls_key
+    if cert is None and key is None:
+        return
+    if cert is None or key is None:
+        raise StackError("API_TLS_CERT and API_TLS_KEY belong together; set both, or neither")
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(cert, key)
+    except OSError as error:
+        reason = error.strerror or error
+        raise StackError(
+            f"API_TLS_CERT={cert}, API_TLS_KEY={key}: cannot be used ({reason}); both in PEM form"
+        ) from None
 
 
 def listen(host: str, port: int) -> socket.socket:
