@@ -20,6 +20,7 @@ from python_shipper.settings import Settings
 RETRY_SECONDS = 1.0
 MOST_RETRY_SECONDS = 10.0
 HOUSE_SECONDS = 3600.0
+OBSERVE_SECONDS = 300.0
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ class Agent:
         self.thread: threading.Thread | None = None
         self.fault: str | None = None
         self.faults = 0
+        self.observed = time.monotonic()
 
     def start(self) -> None:
         """Open the store and begin.
@@ -90,6 +92,7 @@ class Agent:
             busy = ingest.turn()
             ingest.replay(at_ms)
             self.recover(ingest)
+            self.observe(now)
             if not busy:
                 watch.changed.wait(POLL_SECONDS)
         ingest.commit()
@@ -106,6 +109,16 @@ class Agent:
         if self.fault and not ingest.tail.changed:
             log.warning("the agent goes on after: %s", self.fault)
             self.fault = None
+
+    def observe(self, now: float) -> None:
+        """Every five minutes one line about itself; it also tells that the agent is alive."""
+        if now - self.observed >= OBSERVE_SECONDS:
+            self.observed = now
+            status = self.status()
+            figures = {name: value for name, value in status.items() if isinstance(value, int | float)}
+            sentence = "%.0f lines/s, %d bytes behind, %d dead letters, %d bytes of disk free"
+            names = ("lines_per_second", "lag_bytes", "dead_letters_total", "disk_free_bytes")
+            log.info(sentence, *(status[name] for name in names), extra={"agent": figures})
 
     def close(self) -> None:
         """Let go of the store and the files."""
@@ -124,7 +137,8 @@ class Agent:
         return {
             "state": ("fault" if self.fault else "running") if alive else "stopped",
             "fault": self.fault,
-            "faults": self.faults,
-            "disk": {"free_bytes": disk.free, "total_bytes": disk.total},
+            "faults_total": self.faults,
+            "disk_free_bytes": disk.free,
+            "disk_total_bytes": disk.total,
             **(ingest.status() if ingest else {}),
         }

@@ -12,6 +12,7 @@ with fewer has lost some, and the agent reads the segments from their beginnings
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -110,6 +111,12 @@ class Checkpoint:
             self.connection.execute(FOLD, (before_ms,))
             query = "DELETE FROM segments WHERE gone = 1 AND changed_ms < ? RETURNING number"
             return [number for (number,) in self.connection.execute(query, (before_ms,)).fetchall()]
+
+    def folded(self) -> Counter[str]:
+        """The sums over all slots of what `forget` has added up."""
+        names = COUNTS.split(", ")
+        query = f"SELECT {', '.join(f'coalesce(sum({name}), 0)' for name in names)} FROM slots"  # noqa: S608
+        return Counter(dict(zip(names, self.connection.execute(query).fetchone(), strict=True)))
 
     def close(self) -> None:
         """Close the file."""

@@ -76,6 +76,7 @@ class Ingest:
                 self.mark(day)
             self.tail = stack.enter_context(closing(Tail(log_folders(settings), self.recovered())))
             self.resources = stack.pop_all()
+        self.past = self.checkpoint.folded()
         self.totals: Counter[str] = Counter()
         self.stored: Counter[str] = Counter()  # index → documents since the last commit
         self.told = outrun(self.tail.segments.values())
@@ -228,6 +229,7 @@ class Ingest:
         self.spool.expire(before_ms)
         for number in self.checkpoint.forget(before_ms):
             self.tail.segments.pop(number, None)
+        self.past = self.checkpoint.folded()
         if dropped:
             log.info("retention dropped %d indices: %s", len(dropped), ", ".join(sorted(dropped)[:5]))
 
@@ -242,15 +244,15 @@ class Ingest:
         self.resources.close()
 
     def status(self) -> dict[str, Any]:
-        """Lag, rate and counts; callable from another thread."""
+        """Lag, rate and counts (since the checkpoint began), callable from another thread."""
         lag_bytes, lag_seconds = self.tail.lag()
-        segments = list(self.tail.segments.values())
+        segments, past = list(self.tail.segments.values()), self.past
         return {
             "lag_bytes": lag_bytes,
             "lag_seconds": round(lag_seconds, 3),
             "lines_per_second": round(self.rate(), 1),
-            **{name: sum(getattr(s.counts, name) for s in segments) for name in COUNTS},
-            "differing": self.totals["differing"],
+            **{f"{name}_total": past[name] + sum(getattr(s.counts, name) for s in segments) for name in COUNTS},
+            "differing_total": self.totals["differing"],
             "unread_lines": sum(outrun(segments).values()),
             "lost_bytes": self.tail.lost_bytes,
             "files": len(self.tail.attached),

@@ -12,6 +12,7 @@ import pytest
 
 from python_shipper.agent import Agent, dead_letters
 from python_shipper.agent.verify import verify
+from python_shipper.core.clock import now_ms
 from python_shipper.core.ulid import new_ulid
 from python_shipper.errors import StoreLockedError
 from python_shipper.settings import Settings
@@ -95,8 +96,8 @@ def test_nothing_is_lost_or_twice_across_restarts_and_rotation(stack):
 def test_a_repeated_id_is_ignored_and_one_with_other_content_counted(stack):
     line = event("first")
     stack.write("orders.ecs.log", line, line, line.replace("first", "other"))
-    until(lambda: stack.agent.status().get("known") == 2)
-    assert stack.agent.status()["differing"] == 1
+    until(lambda: stack.agent.status().get("known_total") == 2)
+    assert stack.agent.status()["differing_total"] == 1
     until(lambda: stack.stored() == [id_of(line)])
     (row,) = verify(stack.settings, stack.store)
     assert (row.written, row.stored, row.repeated, row.difference) == (3, 1, 2, 0)
@@ -117,7 +118,7 @@ def test_a_replay_after_the_fix_stores_the_line_once(stack):
     line = event("was refused once")
     source = dead_letters.Source(str(stack.logs / "orders.ecs.log"), "f" * 64, 7)
     routed = dead_letters.Pipeline().refused(line.encode(), source, "christmas-logs-orders-2026.01.01", 0)
-    spool.keep([dead_letters.Letter(line.encode(), source, routed)], 0)
+    spool.keep([dead_letters.Letter(line.encode(), source, routed)], now_ms())
     assert dead_letters.replay(stack.settings) == dead_letters.Replayed(1, 0)
     assert stack.stored() == [id_of(line)]
     assert dead_letters.replay(stack.settings) == dead_letters.Replayed(0, 0)
@@ -134,6 +135,14 @@ def test_a_full_spool_is_said_and_nothing_is_dropped(tmp_path, caplog):
     assert spool.full and caplog.text.count("is full") == 1
     assert [raw for (raw,) in spool.rows("SELECT raw FROM letters ORDER BY rowid")] == [b"12345678", None, None]
     spool.close()
+
+
+def test_it_tells_about_itself(stack, monkeypatch, caplog):
+    monkeypatch.setattr("python_shipper.agent.agent.OBSERVE_SECONDS", 0.05)
+    caplog.set_level("INFO", "python_shipper.agent")
+    stack.write("orders.ecs.log", event())
+    until(lambda: any(getattr(record, "agent", {}).get("stored_total") == 1 for record in caplog.records))
+    assert "bytes behind" in caplog.text
 
 
 def test_two_agents_do_not_share_a_store(stack):
@@ -164,7 +173,7 @@ def test_a_lost_or_damaged_checkpoint_costs_no_line(stack, damage):
     (stack.settings.data_dir / "checkpoint.sqlite3").write_bytes(damage)
     stack.restart()
     written += stack.write("orders.ecs.log", event("fresh"))
-    until(lambda: stack.agent.status().get("lines") == 102)
+    until(lambda: stack.agent.status().get("lines_total") == 102)
     until(lambda: len(stack.stored("christmas-*")) == 102)
     assert len(set(stack.stored("christmas-*"))) == 102
     (row,) = verify(stack.settings, stack.store)
