@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from python_shipper.core.config import configure
     from python_shipper.core.configfile import load_config
     from python_shipper.core.context import bind, bound, unbind
+    from python_shipper.core.logged import logged
     from python_shipper.core.logger import get_logger
 
 __version__ = "0.1.0"
-__all__ = ["bind", "bound", "configure", "get_logger", "load_config", "unbind"]
+__all__ = ["bind", "bound", "configure", "get_logger", "load_config", "logged", "unbind"]
 
 _HOMES = {
     "bind": "python_shipper.core.context",
@@ -24,6 +25,7 @@ _HOMES = {
     "configure": "python_shipper.core.config",
     "get_logger": "python_shipper.core.logger",
     "load_config": "python_shipper.core.configfile",
+    "logged": "python_shipper.core.logged",
     "unbind": "python_shipper.core.context",
 }
 

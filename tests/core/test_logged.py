@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from python_shipper.core.logged import logged
+from python_shipper import logged
 from python_shipper.testing import capture
 
 

@@ -19,6 +19,7 @@ import pytest
 
 from examples.run import SERVICES, NotStartedError, running
 from examples.traffic import Traffic, requests
+from tests.spec import validator
 
 ROOT = Path(__file__).parent.parent.parent
 Line = dict[str, Any]
@@ -90,6 +91,10 @@ def test_every_service_answers_with_access_lines_that_have_a_duration(run: Run) 
     lines = [line for line in run.lines if line.get("log", {}).get("logger") == "python_shipper.access"]
     assert {line["service"]["name"] for line in lines} == set(SERVICES)
     assert all(line["event"]["duration"] > 0 for line in lines)
+
+
+def test_every_line_passes_the_ecs_logging_spec(run: Run) -> None:
+    assert {line["message"]: found for line in run.lines if (found := validator.problems(line))} == {}
 
 
 def test_retries_are_warnings_and_ads_are_a_stream_of_typed_events(run: Run) -> None:

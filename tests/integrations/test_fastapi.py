@@ -24,6 +24,7 @@ from python_shipper.integrations import fastapi
 from python_shipper.integrations.asgi import RequestLog
 from python_shipper.settings import Settings
 from python_shipper.testing import capture
+from tests.spec import validator
 
 log = logging.getLogger("tests.app")
 Serve = Callable[[Any], str]
@@ -34,6 +35,7 @@ Lines = list[dict[str, Any]]
 def lines() -> Iterator[Lines]:
     with capture() as captured:
         yield captured
+    assert [found for line in captured if (found := validator.problems(line))] == []
 
 
 def of(lines: Lines, logger: str) -> Lines:
@@ -357,6 +359,25 @@ def test_an_active_span_gives_the_span_id_and_its_trace_id_where_it_differs(serv
     (line,) = of(lines, "tests.app")
     assert (line["trace"]["id"], line["span"]["id"]) == ("abc123", span_id)
     assert line["labels"] == {"otel_trace_id": trace_id}
+
+
+def test_a_span_around_the_application_gives_the_trace_id_where_no_header_does(serve: Serve, lines: Lines) -> None:
+    tracer, seen = TracerProvider().get_tracer("test"), []
+    app = application()
+
+    async def instrumented(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await app(scope, receive, send)
+            return
+        with tracer.start_as_current_span("server") as span:
+            seen.append(span.get_span_context())
+            await app(scope, receive, send)
+
+    response = httpx.get(f"{serve(instrumented)}/orders/o1")
+    trace_id, span_id = f"{seen[0].trace_id:032x}", f"{seen[0].span_id:016x}"
+    assert response.headers["x-trace-id"] == trace_id
+    assert [(line["trace"]["id"], line["span"]["id"]) for line in lines if "trace" in line] == [(trace_id, span_id)] * 2
+    assert not [line for line in lines if "labels" in line]
 
 
 def test_a_mounted_application_with_its_own_install_adds_no_second_line(serve: Serve, lines: Lines) -> None:
