@@ -7,16 +7,19 @@ The expression below states the same rules with Unicode's Word_Break classes; `l
 
 from __future__ import annotations
 
+import re
 from functools import cache
 
 import tantivy
 
 NAME = "standard"
-LONGEST = 255  # characters; Lucene cuts a longer token into pieces of this length
+LONGEST = 255  # characters of a token
+LONG_RUN = re.compile(rf"\w{{{LONGEST + 1},}}")
 
 # Word_Break classes; X marks what may follow any character of a word without ending it (rule WB4).
 X = r"[\p{wb=Extend}\p{wb=Format}\p{wb=ZWJ}]*"
-LETTER = rf"[\p{{wb=ALetter}}\p{{wb=Hebrew_Letter}}]{X}"
+HEBREW = rf"\p{{wb=Hebrew_Letter}}{X}"
+LETTER = rf"(?:\p{{wb=ALetter}}{X}|{HEBREW}(?:'{X}|\"{X}{HEBREW})?)"
 DIGIT = rf"[\p{{wb=Numeric}}]{X}"
 KATAKANA = rf"\p{{wb=Katakana}}{X}"
 LINK = rf"\p{{wb=ExtendNumLet}}{X}"  # underscores
@@ -28,8 +31,14 @@ KATAKANAS = rf"{KATAKANA}(?:(?:{LINK})*{KATAKANA})*"
 PART = rf"(?:(?:{LETTERS}|{DIGITS})+|{KATAKANAS})"
 WORD = rf"(?:{LINK})*{PART}(?:(?:{LINK})+{PART})*(?:{LINK})*"
 SINGLE = rf"[\p{{Han}}\p{{Hiragana}}]{X}"
-RUN = r"\p{lb=SA}+"
-PATTERN = rf"{WORD}|{SINGLE}"
+# Scripts that write no blanks between words (Line_Break=Complex_Context): a run of their letters is one token.
+SCRIPTS = ["Thai", "Lao", "Myanmar", "Khmer", "Tai_Le", "New_Tai_Lue", "Tai_Tham", "Tai_Viet", "Ahom"]
+RUN = "(?:[" + "".join(rf"\p{{{name}}}" for name in SCRIPTS) + rf"&&[\p{{L}}\p{{M}}]]{X})+"
+PICTURE = r"\p{Extended_Pictographic}"
+FLAG = rf"\p{{Regional_Indicator}}{X}\p{{Regional_Indicator}}{X}"
+KEYCAP = r"[0-9#*]\u{FE0F}?\u{20E3}"
+EMOJI = rf"{FLAG}|\u{{200D}}?{PICTURE}(?:{X}\u{{200D}}{PICTURE})*{X}|\p{{Emoji_Modifier}}{X}|{KEYCAP}{X}"
+PATTERN = rf"{EMOJI}|{WORD}|{RUN}|{SINGLE}"
 
 
 @cache
@@ -40,4 +49,19 @@ def analyzer() -> tantivy.TextAnalyzer:
 
 def tokens(text: str) -> list[str]:
     """The terms that ``text`` is searched by, in their order."""
-    return list(analyzer().analyze(text))
+    return list(analyzer().analyze(prepared(text)))
+
+
+def prepared(text: str) -> str:
+    """``text`` as it is given to the analyser, with what a regular expression cannot say.
+
+    Lucene cuts a token after 255 characters, and lower-cases İ to one letter where Rust makes two.
+    """
+    if len(text) > LONGEST:
+        text = LONG_RUN.sub(lambda run: " ".join(pieces(run[0])), text)
+    return text.replace("İ", "I")
+
+
+def pieces(run: str) -> list[str]:
+    """A long run of letters and digits in pieces of the longest token's length."""
+    return [run[start : start + LONGEST] for start in range(0, len(run), LONGEST)]

@@ -119,7 +119,7 @@ def words(field: schema.Field) -> Put:
     """Puts a text to be analysed, and the fact that the document has it."""
 
     def put(row: tantivy.Document, value: Any) -> None:
-        row.add_text(field.path, value if type(value) is str else as_text(value))
+        row.add_text(field.path, analysis.prepared(value if type(value) is str else as_text(value)))
         row.add_text(schema.PRESENT, field.path)
 
     return put

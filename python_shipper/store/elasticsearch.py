@@ -10,6 +10,7 @@ from elasticsearch import ApiError, Elasticsearch, TransportError
 from python_shipper.errors import ConfigurationError, QueryError, StoreError
 from python_shipper.settings import Settings
 from python_shipper.store import IndexInfo, request
+from python_shipper.store.buckets import show_parts
 from python_shipper.store.days import Pattern
 
 
@@ -35,14 +36,18 @@ class ElasticsearchStore:
     def search(self, index: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """See :meth:`python_shipper.store.Store.search`."""
         Pattern.parse(index)
-        sent = request.sent(body)
+        asked, sent = request.parse(body), request.sent(body)
         try:
             answer = self.client.search(index=index, body=sent, ignore_unavailable=True, allow_no_indices=True)
         except ApiError as error:
             raise QueryError(reason(error)) if error.status_code == 400 else self.failure(error) from error
         except TransportError as error:
             raise self.failure(error) from error
-        return dict(answer.body)
+        found = dict(answer.body)
+        found["hits"]["max_score"] = None  # a number, 0, where it looked into no index at all
+        if asked.aggs:
+            found.setdefault("aggregations", show_parts({}, asked.aggs))  # it leaves them out then, too
+        return found
 
     def indices(self, pattern: str = "christmas-*") -> list[IndexInfo]:
         """See :meth:`python_shipper.store.Store.indices`."""

@@ -132,11 +132,16 @@ def double_between(field: schema.Field, bounds: Bounds) -> Node:
     low = high = None
     if bounds.low is not None:
         low = float(number(bounds.low, field))
-        low = low if bounds.low_included else math.nextafter(low, math.inf)
+        low = low if bounds.low_included else -next_below(-low)
     if bounds.high is not None:
         high = float(number(bounds.high, field))
-        high = high if bounds.high_included else math.nextafter(high, -math.inf)
+        high = high if bounds.high_included else next_below(high)
     return interval(field, "float", low, high)
+
+
+def next_below(value: float) -> float:
+    """The double before ``value`` in the engines' order, in which -0.0 comes right before 0.0."""
+    return -0.0 if value == 0 and math.copysign(1, value) > 0 else math.nextafter(value, -math.inf)
 
 
 def boolean_between(field: schema.Field, bounds: Bounds) -> Node:

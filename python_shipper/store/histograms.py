@@ -73,9 +73,13 @@ class Histogram:
         return int((value - self.offset) // self.interval)
 
     def inside(self, number: int) -> bool:
-        """Whether the hard bounds leave a bucket."""
-        low = self.hard.low is None or number >= self.holding(self.hard.low)
-        return low and (self.hard.high is None or number <= self.holding(self.hard.high))
+        """Whether the hard bounds leave a bucket: as in Elasticsearch dates and numbers have different rules."""
+        low, high = self.hard.low, self.hard.high
+        if self.dates:
+            above = low is None or number >= self.holding(low)
+            return above and (high is None or number < self.holding(high))
+        key = number * self.interval
+        return (low is None or key >= low) and (high is None or key <= high)
 
     def merge(self, one: Buckets, other: Buckets) -> Buckets:
         return merge_buckets(one, other, self.subs)

@@ -105,6 +105,8 @@ def answer(hit: Hit, request: Request) -> dict[str, Any]:
     source = filtered(hit.source, request.source)
     if source is not None:
         shown_hit["_source"] = source
+    if request.highlight and (marked := request.highlight.show(hit.source)):
+        shown_hit["highlight"] = marked
     shown_hit["sort"] = list(hit.values)
     return shown_hit
 

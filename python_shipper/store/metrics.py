@@ -21,9 +21,20 @@ NUMERIC = ("long", "double", "date", "boolean")
 VALUED = (*NUMERIC, "keyword", "wildcard", "ip", "flattened", "flattened_key")
 PERCENTS = (1.0, 5.0, 25.0, 50.0, 75.0, 95.0, 99.0)
 SHOWN: dict[str, Callable[[float], str]] = {
-    "date": lambda value: iso(int(value)),
+    "date": lambda value: far_iso(int(value)),
     "boolean": lambda value: "true" if value else "false",
 }
+
+
+CYCLE_MS = 146_097 * 86_400_000  # 400 years, after which the calendar repeats
+
+
+def far_iso(ms: int) -> str:
+    """``ms`` since 1970 in ISO 8601; a sum of dates lies beyond the year 9999, which is written with a sign."""
+    cycles, rest = divmod(ms, CYCLE_MS)
+    near = iso(rest)
+    year = int(near[:4]) + 400 * cycles
+    return f"{year:04d}{near[4:]}" if 0 <= year <= 9999 else f"{year:+d}{near[4:]}"
 
 
 @dataclass(frozen=True, slots=True)

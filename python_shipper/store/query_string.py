@@ -166,8 +166,8 @@ class Parser:
         if node is None:
             return []
         inner: tuple[Node, ...] = (node,)
-        if isinstance(node, Bool) and not node.must_not:
-            inner = node.must or node.should if node.minimum in (0, 1) else inner
+        if isinstance(node, Bool) and len(self.named(path)) == 1:
+            inner = node.must or node.should
         return [Clause(part, "should" if self.how.operator == "or" else "must") for part in inner]
 
     def join(self, clauses: list[Clause], conjunction: str, modifier: str, node: Node | None) -> None:
@@ -278,7 +278,7 @@ class Parser:
     def each(self, path: str | None, make: Callable[[schema.Field], Node | None]) -> Node | None:
         """What ``make`` gives for the named or the default fields, any of which may match."""
         found: list[Node] = []
-        known = [field for name in ((path,) if path is not None else self.how.fields) for field in targets(name)]
+        known = self.named(path)
         for field in known:
             try:
                 node = make(field)
@@ -288,6 +288,10 @@ class Parser:
                 continue
             found += [node] if node is not None else []
         return any_of(tuple(found)) if found else None if known else Nothing()
+
+    def named(self, path: str | None) -> list[schema.Field]:
+        """The fields that a clause looks in."""
+        return [field for name in ((path,) if path is not None else self.how.fields) for field in targets(name)]
 
 
 def targets(path: str) -> list[schema.Field]:

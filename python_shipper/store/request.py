@@ -10,6 +10,7 @@ from python_shipper.core.clock import now_ms
 from python_shipper.errors import QueryError
 from python_shipper.store import aggregations, query
 from python_shipper.store.aggregations import Aggregation
+from python_shipper.store.highlight import Highlighter
 from python_shipper.store.nodes import Node
 
 PARAMETERS = {
@@ -31,7 +32,7 @@ class Request:
     size: int
     sort: tuple[tuple[str, bool], ...]
     after: tuple[Any, ...] | None
-    highlight: Mapping[str, Any] | None
+    highlight: Highlighter | None
     source: Any
     total: int | bool
     now_ms: int
@@ -49,16 +50,17 @@ def parse(body: Mapping[str, Any]) -> Request:
     if unknown:
         raise QueryError(f"search body: [{unknown[0]}] is not supported; one of {', '.join(sorted(PARAMETERS))}")
     now = now_ms()
+    found = query.parse(body.get("query"), now)
     sort = sorting(body.get("sort"))
     offset, size = page(body)
     return Request(
-        query=query.parse(body.get("query"), now),
+        query=found,
         aggs=aggregations.parse(body.get("aggs") or body.get("aggregations"), now),
         offset=offset,
         size=size,
         sort=sort,
         after=after(body.get("search_after"), sort, offset),
-        highlight=body.get("highlight"),
+        highlight=Highlighter.make(body["highlight"], found) if body.get("highlight") else None,
         source=body.get("_source", True),
         total=total(body.get("track_total_hits", MOST_HITS)),
         now_ms=now,
