@@ -40,6 +40,11 @@ def root_user() -> str | None:
     return None if os.geteuid() == 0 else "mounting small file systems needs root"
 
 
+def whole_elasticsearch() -> str | None:
+    missing = "ELASTICSEARCH_URL names no Elasticsearch; the distribution that tests obtain keeps no users of its own"
+    return None if os.environ.get("ELASTICSEARCH_URL") else missing
+
+
 def logstash_home() -> str | None:
     home = os.environ.get("LOGSTASH_HOME")
     return None if home and Path(home, "bin", "logstash").exists() else "LOGSTASH_HOME names no Logstash"
@@ -52,6 +57,7 @@ PARTS = {
     "maven": Part(program("mvn")),
     "ruby": Part(program("ruby")),
     "root": Part(root_user),
+    "whole-elasticsearch": Part(whole_elasticsearch, optional=True),
     "logstash": Part(logstash_home, optional=True),
     "reference-data": Part(folder(ROOT.parent / "shared" / "data"), optional=True),
 }

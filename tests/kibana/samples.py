@@ -8,7 +8,7 @@ from python_shipper.core.clock import iso
 from python_shipper.core.names import day, log_index
 from python_shipper.core.ulid import new_ulid
 
-NOON = 1_767_355_200_000  # 2026-01-02T12:00:00Z
+NOON = 1_778_068_800_000  # 2026-05-06T12:00:00Z: a day of their own, for stores that hold others
 MS = 1_000_000  # nanoseconds
 Row = tuple[str, str, dict[str, Any]]
 

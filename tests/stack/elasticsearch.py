@@ -31,7 +31,7 @@ from tests.stack import obtain
 ROOT = Path(__file__).parent.parent.parent
 CONFIG = ROOT / "elasticsearch"
 START_SECONDS = 120
-PASSWORD = "a test's password"
+PASSWORD = """a$b"c'd`e\\f #g%h:i{j}é"""  # what people choose; configuration languages trip over it
 SERVICE_ROLE, ANY_SERVICE = "orders_viewer", r"[a-z0-9_\\-]+"
 NOBODY = 65534
 
