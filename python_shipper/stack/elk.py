@@ -48,6 +48,7 @@ def up(settings: Settings, report: Report, *, renew: bool = False) -> None:
     report("waiting until a test line is searchable …")
     server = elasticsearch(folder, variables)
     seconds = sentinel.send_and_find(docker.project() / variables["LOG_DIR"], server)
+    secrets.settle(folder)
     report(f"a test line was searchable after {seconds:.1f} s")
     report(f"Kibana         {variables['KIBANA_PUBLIC_URL']}  (user logs_admin)")
     report(f"Elasticsearch  {server.url}")

@@ -103,3 +103,10 @@ def rotate(folder: Path, names: Iterable[str] = NAMES) -> dict[str, str]:
         new["elastic" + PREVIOUS] = old.get("elastic" + PREVIOUS, old["elastic"])
     write(folder / PASSWORDS, new)
     return new
+
+
+def settle(folder: Path) -> None:
+    """Forget the superuser's previous password: setup has succeeded with the present one."""
+    given = read(folder / PASSWORDS)
+    if given.pop("elastic" + PREVIOUS, None) is not None:
+        write(folder / PASSWORDS, given)

@@ -212,12 +212,13 @@ def test_up_again_leaves_the_servers_running(stack: Stack) -> None:
 
 
 def test_rotated_passwords_work_and_the_old_ones_do_not(stack: Stack) -> None:
-    old = {name: stack.api(name) for name in ("elastic", "logs_admin")}
-    secrets.rotate(stack.settings.secrets_dir)
-    stack.up(renew=True)
-    for name, api in old.items():
-        assert not provision.signs_in(api)
-        assert provision.signs_in(stack.api(name))
+    for _ in range(2):
+        old = {name: stack.api(name) for name in ("elastic", "logs_admin")}
+        secrets.rotate(stack.settings.secrets_dir)
+        stack.up(renew=True)
+        for name, api in old.items():
+            assert not provision.signs_in(api)
+            assert provision.signs_in(stack.api(name))
 
 
 def test_rotated_certificates_are_served(stack: Stack) -> None:
