@@ -10,6 +10,7 @@ import functools
 import os
 import shutil
 import subprocess
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +22,6 @@ GO_PROGRAMS = Path(__file__).parent / "go"
 ELASTIC = "9.5.3"
 JRUBY = "org.jruby:jruby-complete:9.4.14.0:jar"
 ELASTICSEARCH = f"org.elasticsearch.distribution.integ-test-zip:elasticsearch:{ELASTIC}:zip"
-X_PACK_CORE = f"org.elasticsearch.plugin:x-pack-core:{ELASTIC}:jar"
 LEAST_JAVA = 21
 BUILD_SECONDS = 900
 
@@ -112,3 +112,16 @@ def java_version(home: Path) -> int:
         return 0
     version = next((line for line in lines if line.startswith("JAVA_VERSION=")), '="0"').split('"')[1]
     return int(version.split(".")[0])
+
+
+def elasticsearch_jars() -> list[Path]:
+    """Elasticsearch's own classes and those of x-pack-core, for programs that use its parsers."""
+    folder = CACHE / f"elasticsearch-{ELASTIC}-jars"
+    with alone(folder.name), zipfile.ZipFile(maven(ELASTICSEARCH)) as archive:
+        for name in archive.namelist():
+            if name.endswith(".jar") and ("/lib/" in name or "/modules/x-pack-core/" in name):
+                target = folder / Path(name).name
+                if not target.exists():
+                    folder.mkdir(exist_ok=True)
+                    target.write_bytes(archive.read(name))
+    return sorted(folder.glob("*.jar"))
