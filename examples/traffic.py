@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import json
 import random
+import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -55,6 +56,11 @@ class Traffic:
         self.requests = requests(random.Random(seed))
         self.counts: Counter[str] = Counter()
         self.failed_trace_ids: list[str] = []
+        self.stopped = False
+
+    def stop(self) -> None:
+        """Send no more; what is on its way is still waited for."""
+        self.stopped = True
 
     async def run(self) -> dict[str, Any]:
         """Send, each request at its time whether or not the one before was answered; the summary."""
@@ -66,6 +72,8 @@ class Traffic:
         ):
             for number in range(max(1, round(self.rate * self.seconds))):
                 await asyncio.sleep(max(0.0, began + number / self.rate - time.monotonic()))
+                if self.stopped:
+                    break
                 group.create_task(self.send(client, *next(self.requests)))
         return {
             "seconds": round(time.monotonic() - began, 3),
@@ -91,6 +99,13 @@ class Traffic:
             self.failed_trace_ids.append(response.headers["x-trace-id"])
 
 
+async def until_told(traffic: Traffic) -> dict[str, Any]:
+    """Run to the end, or until Ctrl-C or SIGTERM; the summary of what was sent."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, traffic.stop)
+    return await traffic.run()
+
+
 def main() -> None:
     """Parse, run, print."""
     parser = argparse.ArgumentParser(prog="python -m examples.traffic", description="Drive the example services.")
@@ -101,7 +116,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.rate <= 0 or args.seconds <= 0:
         parser.error("--rate and --seconds must be above 0")
-    print(json.dumps(asyncio.run(Traffic(args.gateway, args.rate, args.seconds, args.seed).run())))  # noqa: T201
+    print(json.dumps(asyncio.run(until_told(Traffic(args.gateway, args.rate, args.seconds, args.seed)))))  # noqa: T201
 
 
 if __name__ == "__main__":

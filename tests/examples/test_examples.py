@@ -157,6 +157,20 @@ def test_the_services_end_with_the_command_however_it_ends(command: Any, number:
     assert not any(open_port(url) for url in urls.values())
 
 
+def test_traffic_that_is_interrupted_still_says_what_it_sent(command: Any, tmp_path: Path) -> None:
+    _, urls = command
+    options = ["--gateway", urls["gateway"], "--rate", "20", "--seconds", "600"]
+    arguments = [sys.executable, "-m", "examples.traffic", *options]
+    with subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, text=True) as traffic:
+        until = time.monotonic() + 30
+        while "bid placed" not in (tmp_path / "gateway.ecs.log").read_text() and time.monotonic() < until:
+            time.sleep(0.05)
+        traffic.send_signal(signal.SIGINT)
+        summary = json.loads(traffic.communicate(timeout=60)[0])
+    assert traffic.returncode == 0
+    assert 0 < summary["requests"] == summary["orders"] + summary["ads"] and summary["unanswered"] == 0
+
+
 def open_port(url: str) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", urlsplit(url).port or 0)) == 0
