@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.pipeline import real_logstash
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -45,11 +47,6 @@ def whole_elasticsearch() -> str | None:
     return None if os.environ.get("ELASTICSEARCH_URL") else missing
 
 
-def logstash_home() -> str | None:
-    home = os.environ.get("LOGSTASH_HOME")
-    return None if home and Path(home, "bin", "logstash").exists() else "LOGSTASH_HOME names no Logstash"
-
-
 PARTS = {
     "chromium": Part(program("chromium", "chromium-browser", "google-chrome")),
     "docker": Part(program("dockerd")),
@@ -58,7 +55,7 @@ PARTS = {
     "ruby": Part(program("ruby")),
     "root": Part(root_user),
     "whole-elasticsearch": Part(whole_elasticsearch, optional=True),
-    "logstash": Part(logstash_home, optional=True),
+    "logstash": Part(real_logstash.missing, optional=True),
     "reference-data": Part(folder(ROOT.parent / "shared" / "data"), optional=True),
 }
 skipped: dict[str, tuple[str, bool, int]] = {}

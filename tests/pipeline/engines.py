@@ -15,7 +15,9 @@ from python_shipper.agent.pipeline import Pipeline, Source
 from python_shipper.contract import contract, masking_rules, rule
 from python_shipper.core.clock import parsed_ms
 from python_shipper.core.masking import Masker
+from tests.pipeline import real_logstash
 from tests.pipeline.case import Case
+from tests.stack import obtain
 
 ROOT = Path(__file__).parent.parent.parent
 SCRIPT = ROOT / "logstash" / "pipeline" / "scripts" / "normalize.rb"
@@ -49,6 +51,19 @@ def ruby(cases: Sequence[Case], command: Sequence[str] = ("ruby",)) -> list[Answ
         )
     assert done.returncode == 0, done.stderr[-3000:]
     return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def jruby(cases: Sequence[Case]) -> list[Answer]:
+    """The same under the Ruby that Logstash runs on."""
+    jar = obtain.part("jruby", lambda: obtain.maven(obtain.JRUBY))
+    program = obtain.part("jruby", obtain.java) / "bin" / "java"
+    return ruby(cases, (str(program), "-Xmx1g", "-jar", str(jar)))
+
+
+def logstash(cases: Sequence[Case]) -> list[Answer]:
+    """A real Logstash."""
+    with tempfile.TemporaryDirectory(prefix="logstash-rules-") as folder:
+        return real_logstash.answers(cases, [params(case, Path(folder)) for case in cases])
 
 
 def question(case: Case, folder: Path) -> dict[str, Any]:

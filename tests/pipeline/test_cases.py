@@ -27,7 +27,12 @@ def answers() -> Callable[[str], dict[str, engines.Answer]]:
     return ask
 
 
-ENGINES = [pytest.param("python"), pytest.param("ruby", marks=pytest.mark.needs("ruby"))]
+ENGINES = [
+    pytest.param("python"),
+    pytest.param("ruby", marks=pytest.mark.needs("ruby")),
+    pytest.param("jruby", marks=[pytest.mark.slow, pytest.mark.needs("maven")]),
+    pytest.param("logstash", marks=[pytest.mark.slow, pytest.mark.needs("logstash")]),
+]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
