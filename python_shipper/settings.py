@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -13,9 +14,23 @@ from python_shipper.errors import ConfigurationError
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
-def setting(default: Any, doc: str, *, choices: tuple[str, ...] = (), least: int = 0, most: int | None = None) -> Any:
-    """One setting: its default, the sentence that explains it, and what it may be."""
-    return field(default=default, metadata={"doc": doc, "choices": choices, "least": least, "most": most})
+OCTAL = (r"0?[0-7]{3}", "three octal digits such as 0600")
+HEADER = (r"[A-Za-z0-9-]{1,64}", "the name of an HTTP header")
+
+
+def setting(
+    default: Any,
+    doc: str,
+    *,
+    choices: tuple[str, ...] = (),
+    least: int = 0,
+    most: int | None = None,
+    shape: tuple[str, str] | None = None,
+) -> Any:
+    """One setting: its default, the sentence that explains it, and what it may be (``shape``: pattern and words)."""
+    return field(
+        default=default, metadata={"doc": doc, "choices": choices, "least": least, "most": most, "shape": shape}
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,16 +50,21 @@ class Settings:
     log_max_bytes: int = setting(10_000_000, "Size in bytes at which a segment is closed.", least=10_000)
     log_backup_count: int = setting(5, "Closed segments kept beside the open one.", least=1, most=100_000)
     log_daily_backup_count: int = setting(7, "Daily files kept for people.", least=1, most=3660)
-    log_file_mode: str = setting("0600", "Permission bits of log files, octal; 0640 lets the file's group read.")
+    log_file_mode: str = setting(
+        "0600", "Permission bits of log files, octal; 0640 lets the file's group read.", shape=OCTAL
+    )
     log_queue: int = setting(0, "Records a non-blocking queue holds before it drops and counts; 0: no queue.")
     log_bodies: bool = setting(False, "Log request and response bodies, also in production.")
     log_sql: bool = setting(False, "Log SQL statements, also in production.")
-    trace_header: str = setting("X-Trace-ID", "HTTP header that carries the trace id.")
+    trace_header: str = setting("X-Trace-ID", "HTTP header that carries the trace id.", shape=HEADER)
     sentry_dsn: str | None = setting(None, "Where errors are sent; without it Sentry is off.")
     sentry_send_default_pii: bool = setting(True, "Sentry's own setting of that name; masking applies either way.")
     redis_url: str = setting("redis://127.0.0.1:6379/0", "Redis for the event stream.")
     elasticsearch_url: str | None = setting(None, "Elasticsearch that the command line and exporters talk to.")
     log_hash_key_file: Path | None = setting(None, "File with the key of masking's hash action, 16 bytes at least.")
+    log_masking_file: Path | None = setting(
+        None, "YAML file with masking rules of your own; one of a shipped rule's name takes that rule's place."
+    )
     data_dir: Path = setting(Path("data"), "Folder of the embedded store.")
     api_host: str = setting("127.0.0.1", "Address that the embedded stack's web server binds.")
     api_port: int = setting(8686, "Port that the embedded stack's web server binds.", least=1, most=65535)
@@ -90,6 +110,9 @@ def parsed(name: str, text: str) -> Any:
         return BOOLEANS[text.lower()] if text.lower() in BOOLEANS else refuse(name, text, "true or false")
     if kind == "int":
         return whole_number(name, text, spec.metadata["least"], spec.metadata["most"])
+    shape = spec.metadata["shape"]
+    if shape and not re.fullmatch(shape[0], text):
+        refuse(name, text, shape[1])
     return Path(text).expanduser() if kind.startswith("Path") else text
 
 

@@ -5,12 +5,15 @@ The same files are read by ``logstash/pipeline/scripts/normalize.rb``; whatever 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
+
+from python_shipper.errors import ConfigurationError
 
 Action = Literal["mask", "hash", "drop"]
 HERE = Path(__file__).parent
@@ -95,6 +98,54 @@ def rule(
 ) -> Rule:
     """A rule from its YAML form."""
     return Rule(name, action, tuple(keys or ()), tuple(patterns or ()), check)
+
+
+def own_rules(path: Path) -> tuple[Rule, ...]:
+    """The shipped rules with those of the file ``path``: one of a shipped rule's name in its place, new ones first.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or a rule holds what no rule may; the message names file and rule.
+    """
+    try:
+        data = read_yaml(path)
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigurationError(f"LOG_MASKING_FILE: cannot read {path}: {' '.join(str(error).split())}") from error
+    specs = data.get("rules") if isinstance(data, dict) else None
+    if not isinstance(specs, list):
+        raise ConfigurationError(f"{path}: rules: expected a list of rules, got {specs!r:.80}")
+    own = {found.name: found for found in (checked_rule(path, at, spec) for at, spec in enumerate(specs))}
+    shipped = {found.name: found for found in masking_rules()}
+    new = [found for name, found in own.items() if name not in shipped]
+    return (*new, *(own.get(name, found) for name, found in shipped.items()))
+
+
+def checked_rule(path: Path, at: int, spec: Any) -> Rule:
+    """A rule of somebody's own file."""
+    where = f"{path}: rules[{at}]"
+    if not isinstance(spec, dict) or not isinstance(spec.get("name"), str):
+        raise ConfigurationError(f"{where}: expected a mapping with the key name, got {spec!r:.80}")
+    for key, value in spec.items():
+        expected, fits = RULE_KEYS.get(key, (f"one of {', '.join(RULE_KEYS)}", lambda _: False))
+        if not fits(value):
+            raise ConfigurationError(f"{where}.{key}: expected {expected}, got {value!r:.80}")
+    if "action" not in spec:
+        raise ConfigurationError(f"{where}.action: expected {RULE_KEYS['action'][0]}, got nothing")
+    return rule(**spec)
+
+
+def is_texts(value: Any) -> bool:
+    """Whether ``value`` is a list of texts."""
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+# What a rule may hold, in words and as a test.
+RULE_KEYS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "name": ("a name", lambda value: isinstance(value, str)),
+    "action": ("mask, hash or drop", lambda value: value in ("mask", "hash", "drop")),
+    "keys": ("a list of names", is_texts),
+    "patterns": ("a list of regular expressions", is_texts),
+    "check": ("luhn, rrn or iban", lambda value: value in ("luhn", "rrn", "iban")),
+}
 
 
 def read_yaml(path: Path) -> Any:

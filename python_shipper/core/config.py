@@ -15,6 +15,7 @@ from python_shipper.core.console import ConsoleHandler
 from python_shipper.core.flat import FlatFormatter
 from python_shipper.core.formatters import EcsFormatter
 from python_shipper.core.handlers import FilesHandler
+from python_shipper.core.masking import default_masker
 from python_shipper.core.queue import QueuedFilesHandler
 from python_shipper.errors import ConfigurationError
 from python_shipper.settings import Settings, parsed
@@ -52,6 +53,7 @@ def configure(
     if log_dir is not None:
         arguments["log_dir"] = Path(log_dir)
     settings = dataclasses.replace(Settings.from_environment(), **arguments)
+    default_masker()  # its errors are clearer than dictConfig's
     writable(settings.log_dir)
     logging.config.dictConfig(logging_dict(settings))
     _active = settings

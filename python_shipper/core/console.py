@@ -23,8 +23,8 @@ COLOURS = {
     "critical": "\x1b[1;41m",
 }
 SHOWN_APART = ("@timestamp", "log.level", "message", "ecs.version", "service", "log", "event.id", "error.stack_trace")
-# What would act on the terminal rather than be read; line ends of a stack trace stay.
-CONTROL = {c: f"\\x{c:02x}" for c in (*range(32), 127, *range(128, 160)) if chr(c) not in "\n\t"}
+# What would act on the terminal rather than be read, or would begin a line that looks like a record of its own.
+CONTROL = {c: repr(chr(c))[1:-1] for c in (*range(32), *range(127, 160), 0x2028, 0x2029)}
 
 
 class ConsoleFormatter(EcsFormatter):
@@ -55,7 +55,9 @@ class ConsoleFormatter(EcsFormatter):
         ]
         line = " ".join(part for part in parts if part)
         stack = event.get("error", {}).get("stack_trace")
-        return f"{line}\n{self._paint(COLOURS['error'], safe(stack))}" if stack else line
+        if not stack:
+            return line
+        return "\n".join([line, *(self._paint(COLOURS["error"], safe(row)) for row in stack.split("\n"))])
 
     def _paint(self, colour: str, text: str) -> str:
         return f"{colour}{text}{RESET}" if self._colour else text

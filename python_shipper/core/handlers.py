@@ -150,14 +150,14 @@ class FilesHandler(logging.Handler):
                     self._check()
                 files = self._files
                 files.ecs.write(line)
-            except OSError as error:
-                counts.lost(1, f"{self.directory}: {error.strerror or error}")
+            except Exception as error:
+                counts.lost(1, f"{self.directory}: {error}")
                 return
             if files.for_people:
                 try:
                     files.copy(line, level)
-                except OSError as error:
-                    counts.missed(1, f"{self.directory}: {error.strerror or error}")
+                except Exception as error:
+                    counts.missed(1, f"{self.directory}: {error}")
 
     def _check(self) -> None:
         """Open the files, or look whether they are still the right ones."""

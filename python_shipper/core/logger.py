@@ -16,14 +16,15 @@ from python_shipper.core.formatters import EcsFormatter
 from python_shipper.core.handlers import FilesHandler
 from python_shipper.core.plain import safe_text
 from python_shipper.core.queue import QueuedFilesHandler
-from python_shipper.core.records import ExcInfo, exc_info, make_record
+from python_shipper.core.records import exc_info, make_record
 
 LEVELS = {10: "debug", 20: "info", 30: "warning", 40: "error", 50: "critical"}
+OPTIONS = frozenset({"exc_info", "extra", "stack_info", "stacklevel"})  # stock logging's, not fields
 _QUICK_HANDLERS = (FilesHandler, QueuedFilesHandler)
 _CALL_HANDLERS = logging.Logger.callHandlers
 # Sentry and others replace callHandlers to see every record; then every record must be one.
 _STOCK = _CALL_HANDLERS.__code__.co_filename == logging.Logger.handle.__code__.co_filename
-_FRAMES = 2  # from the caller's line to findCaller: the level's method and _log
+_FRAMES = 3  # from _log_record up to the caller: itself, _log, and the method of the level
 
 
 class Logger:
@@ -36,7 +37,7 @@ class Logger:
         self.name = self._stock.name
         self._fields = fields
 
-    def bind(self, **fields: Any) -> Logger:
+    def bind(self, /, **fields: Any) -> Logger:
         """A logger of the same name with ``fields`` added to this one's."""
         return Logger(self.name, {**self._fields, **fields})
 
@@ -44,38 +45,38 @@ class Logger:
         """Whether a record of ``level`` would be written."""
         return self._stock.isEnabledFor(level)
 
-    def debug(self, message: object, *args: Any, **fields: Any) -> None:
+    def debug(self, message: object, /, *args: Any, **fields: Any) -> None:
         """What only someone looking for a fault wants to read."""
         if self._stock.isEnabledFor(10):
             self._log(10, message, args, fields)
 
-    def info(self, message: object, *args: Any, **fields: Any) -> None:
+    def info(self, message: object, /, *args: Any, **fields: Any) -> None:
         """Something happened as it should."""
         if self._stock.isEnabledFor(20):
             self._log(20, message, args, fields)
 
-    def warning(self, message: object, *args: Any, **fields: Any) -> None:
+    def warning(self, message: object, /, *args: Any, **fields: Any) -> None:
         """Something went wrong and was dealt with: a retry, a fallback, a limit that comes near."""
         if self._stock.isEnabledFor(30):
             self._log(30, message, args, fields)
 
-    def error(self, message: object, *args: Any, **fields: Any) -> None:
+    def error(self, message: object, /, *args: Any, **fields: Any) -> None:
         """An operation failed; someone should look at it."""
         if self._stock.isEnabledFor(40):
             self._log(40, message, args, fields)
 
-    def exception(self, message: object, *args: Any, **fields: Any) -> None:
+    def exception(self, message: object, /, *args: Any, **fields: Any) -> None:
         """As ``error``, with the exception being handled."""
         if self._stock.isEnabledFor(40):
             fields.setdefault("exc_info", True)
             self._log(40, message, args, fields)
 
-    def critical(self, message: object, *args: Any, **fields: Any) -> None:
+    def critical(self, message: object, /, *args: Any, **fields: Any) -> None:
         """The service cannot go on; someone must look now."""
         if self._stock.isEnabledFor(50):
             self._log(50, message, args, fields)
 
-    def log(self, level: int, message: object, *args: Any, **fields: Any) -> None:
+    def log(self, level: int, message: object, /, *args: Any, **fields: Any) -> None:
         """A record of a level of your own."""
         if self._stock.isEnabledFor(level):
             self._log(level, message, args, fields)
@@ -83,7 +84,7 @@ class Logger:
     def _log(self, level: int, message: object, args: tuple[Any, ...], fields: dict[str, Any]) -> None:
         if self._fields:
             fields = {**self._fields, **fields}
-        handlers = None if fields and ("exc_info" in fields or "stack_info" in fields) else self._quick_handlers(level)
+        handlers = self._quick_handlers(level) if OPTIONS.isdisjoint(fields) else None
         if handlers is None:
             self._log_record(level, message, args, fields)
             return
@@ -112,11 +113,14 @@ class Logger:
 
     def _log_record(self, level: int, message: object, args: tuple[Any, ...], fields: dict[str, Any]) -> None:
         """The stock way, with a record for whoever listens."""
-        fields = dict(fields)
-        error: ExcInfo | None = exc_info(fields.pop("exc_info", None))
-        stack_info, stacklevel = bool(fields.pop("stack_info", False)), fields.pop("stacklevel", 1)
-        file, line, function, stack = self._stock.findCaller(stack_info, stacklevel + _FRAMES)
-        record = make_record(self._stock, self.name, level, file, line, message, args, error, function, fields, stack)
+        options = {name: fields[name] for name in OPTIONS if name in fields}
+        fields = {name: value for name, value in fields.items() if name not in OPTIONS}
+        given = options.get("extra")
+        extra = {**given, **fields} if isinstance(given, Mapping) else {"extra": given, **fields} if given else fields
+        stacklevel = options.get("stacklevel", 1)
+        file, line, function, stack = self._stock.findCaller(bool(options.get("stack_info")), stacklevel + _FRAMES)
+        error = exc_info(options.get("exc_info"))
+        record = make_record(self._stock, self.name, level, file, line, message, args, error, function, extra, stack)
         self._stock.handle(record)
 
 
@@ -130,7 +134,7 @@ def text_of(message: object, args: tuple[Any, ...]) -> str:
         return f"{safe_text(message)} {safe_text(args)}" if args else safe_text(message)
 
 
-def get_logger(name: str | None = None, **fields: Any) -> Logger:
+def get_logger(name: str | None = None, /, **fields: Any) -> Logger:
     """A logger that takes fields as keywords: ``log.info("order executed", order_id="o1", duration=0.012)``.
 
     Args:

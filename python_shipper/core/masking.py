@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from python_shipper.contract import Contract, Field, Rule, contract, masking_rules
+from python_shipper.contract import Contract, Field, Rule, contract, masking_rules, own_rules
 from python_shipper.core import Event
 from python_shipper.core.checks import CHECKS
 from python_shipper.core.pretest import Gates
@@ -220,6 +220,12 @@ def read_hash_key(path: Path) -> bytes:
 
 @cache
 def default_masker() -> Masker:
-    """The masker of the shipped rules and the environment's settings, made once."""
-    path = Settings.from_environment().log_hash_key_file
-    return Masker(masking_rules(), contract(), read_hash_key(path) if path else None)
+    """The masker of the environment's settings (LOG_MASKING_FILE, LOG_HASH_KEY_FILE), made once.
+
+    Raises:
+        ConfigurationError: a file cannot be read, or a rule cannot be used.
+    """
+    settings = Settings.from_environment()
+    rules = own_rules(settings.log_masking_file) if settings.log_masking_file else masking_rules()
+    key = read_hash_key(settings.log_hash_key_file) if settings.log_hash_key_file else None
+    return Masker(rules, contract(), key)

@@ -18,9 +18,22 @@ from python_shipper.core.plain import safe_text
 ExcInfo = tuple[type[BaseException] | None, BaseException | None, TracebackType | None]
 _BLANK = logging.LogRecord("", 0, "", 0, "", (), None)
 STANDARD = len(_BLANK.__dict__)
-# Set by formatters and by newer Pythons; not fields of the caller's.
 CLASHING = "clashing_fields"
-NOT_FIELDS = frozenset(_BLANK.__dict__) | {"message", "asctime", "taskName", CLASHING}
+REFUSED = frozenset({"message", "asctime", CLASHING})  # names that stock logging keeps for itself, and ours
+# What the Elastic APM agent's filter sets, and the fields that it means; its labels hold the same ids once more.
+APM = {
+    "elasticapm_trace_id": "trace.id",
+    "elasticapm_transaction_id": "transaction.id",
+    "elasticapm_span_id": "span.id",
+    "elasticapm_service_name": "service.name",
+    "elasticapm_service_environment": "service.environment",
+}
+# Set by formatters, newer Pythons and uvicorn (the message once more, coloured); not fields of the caller's.
+NOT_FIELDS = (
+    frozenset(_BLANK.__dict__)
+    | frozenset(APM)
+    | {"message", "asctime", "taskName", "color_message", "elasticapm_labels", CLASHING}
+)
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, Any]:
@@ -34,7 +47,8 @@ def fields_of(record: logging.LogRecord) -> dict[str, Any]:
     if NOT_FIELDS.isdisjoint(fields):
         return fields
     clashing: dict[str, Any] = fields.get(CLASHING, {})
-    return {key: value for key, value in fields.items() if key not in NOT_FIELDS} | clashing
+    agent = {field: fields[key] for key, field in APM.items() if fields.get(key)}
+    return agent | {key: value for key, value in fields.items() if key not in NOT_FIELDS} | clashing
 
 
 def message_of(record: logging.LogRecord) -> str:
@@ -110,10 +124,10 @@ def make_record(
         return record
     held: dict[str, Any] = record.__dict__
     given = extra if isinstance(extra, Mapping) else {"extra": extra}
-    if held.keys().isdisjoint(given) and NOT_FIELDS.isdisjoint(given):
+    if held.keys().isdisjoint(given) and REFUSED.isdisjoint(given):
         held.update(given)
     else:
-        clashes = {key: key in held or key in NOT_FIELDS for key in given}
+        clashes = {key: key in held or key in REFUSED for key in given}
         held.update((key, value) for key, value in given.items() if not clashes[key])
         held[CLASHING] = {key: value for key, value in given.items() if clashes[key]}
     return record

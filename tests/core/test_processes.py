@@ -85,7 +85,7 @@ def work(folder: Path, workers: int, records: int, size: int) -> None:
 
 
 def test_four_processes_through_rotations(tmp_path: Path) -> None:
-    work(tmp_path, workers=4, records=1_500, size=60_000)
+    work(tmp_path, workers=4, records=600, size=30_000)
     assert len(list(tmp_path.glob("orders*.ecs.log.*"))) >= 20
 
 
@@ -109,6 +109,7 @@ def test_a_slot_is_taken_once_and_free_again_when_its_process_is_gone(tmp_path: 
     third.free()
 
 
+@pytest.mark.slow
 def test_a_restarted_process_goes_on_with_its_slot(tmp_path: Path) -> None:
     for _ in range(3):
         run(WORK, tmp_path, 10)
@@ -139,6 +140,7 @@ def test_forked_children_take_slots_and_ids_of_their_own(tmp_path: Path) -> None
     assert (tmp_path / "orders.ecs.log").read_bytes().count(b'"message":"parent"') == 49
 
 
+@pytest.mark.slow
 def test_preloaded_workers_do_not_share_the_masters_file(tmp_path: Path) -> None:
     body = """
         use(FilesHandler("orders", folder, settings=settings))  # configured before the fork, nothing written yet
@@ -153,6 +155,7 @@ def test_preloaded_workers_do_not_share_the_masters_file(tmp_path: Path) -> None
     check_work(tmp_path, 2, 20)
 
 
+@pytest.mark.slow
 def test_a_fork_while_other_threads_log_blocks_nobody(tmp_path: Path) -> None:
     body = """
         use(FilesHandler("orders", folder, settings=settings))
@@ -177,6 +180,7 @@ def test_a_fork_while_other_threads_log_blocks_nobody(tmp_path: Path) -> None:
     assert len({event["event"]["id"] for event in found}) == len(found)
 
 
+@pytest.mark.slow
 def test_threads_lose_and_mix_nothing(tmp_path: Path) -> None:
     body = """
         use(FilesHandler("orders", folder, settings=Settings(log_max_bytes=20_000, log_backup_count=1000)))
@@ -232,6 +236,7 @@ def test_a_queue_is_drained_before_a_fork_and_starts_empty_in_the_child(tmp_path
     check_work(tmp_path, 2, 1_000)
 
 
+@pytest.mark.slow
 def test_another_handler_of_sigterm_is_left_alone(tmp_path: Path) -> None:
     body = """
         signal.signal(signal.SIGTERM, lambda *_: (print("mine"), sys.exit(0)))
@@ -244,11 +249,13 @@ def test_another_handler_of_sigterm_is_left_alone(tmp_path: Path) -> None:
     check_work(tmp_path, 1, 1)
 
 
+@pytest.mark.slow
 def test_a_process_that_never_logs_leaves_no_files(tmp_path: Path) -> None:
     run('use(FilesHandler("orders", folder / "logs", settings=settings))', tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_waiting_processes_keep_their_slots(tmp_path: Path) -> None:
     holder = subprocess.Popen(script(WORK + "\n    print(flush=True); time.sleep(30)\n", tmp_path, 1), stdout=-1)
     assert holder.stdout is not None
