@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
@@ -23,6 +24,8 @@ from python_shipper.dashboard.service import Service, Status
 from python_shipper.settings import Settings
 from python_shipper.store import Store
 
+TOKEN = Depends(HTTPBearer(auto_error=False, description="API_TOKEN"))  # for the description; the guard checks it
+
 
 def create_app(settings: Settings, store: Store, status: Status) -> FastAPI:
     """The application: JSON under /api/, Prometheus text at /metrics, pages elsewhere.
@@ -37,7 +40,7 @@ def create_app(settings: Settings, store: Store, status: Status) -> FastAPI:
         redoc_url=None,
     )
     app.state.service = Service(settings, store, status, Searches())
-    app.include_router(api.router)
+    app.include_router(api.router, dependencies=[TOKEN] if settings.api_token else [])
     app.include_router(pages.router, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC))
     app.add_exception_handler(RequestError, handle_request_error)

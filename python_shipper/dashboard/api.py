@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import orjson
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 
 from python_shipper.core.clock import now_ms
 from python_shipper.dashboard import metrics
@@ -24,7 +24,7 @@ router = APIRouter(responses=documented(400, 401, 413, 421, 503, 504))
 class SearchBody(BaseModel):
     """The part of Elasticsearch's `_search` body that is taken; what the parts may hold is said in the README."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     query: dict[str, Any] | None = None
     aggs: dict[str, Any] | None = None
@@ -46,11 +46,15 @@ class Index(BaseModel):
     size_bytes: int
 
 
-Pattern = Annotated[str, Query(alias="index", max_length=256, description="Index name, pattern, or comma list.")]
+INDEX = r"^[a-z0-9_.*,-]+$"
+Pattern = Annotated[
+    str, Query(alias="index", max_length=256, pattern=INDEX, description="Index name, pattern, or comma list.")
+]
 Text = Annotated[str, Query(max_length=2_000, description="In the query language: level:error service:orders timeout")]
 When = Annotated[str | None, Query(max_length=40, description="15m, 1h, 2d ago, or an ISO 8601 time.")]
 Exact = Annotated[str | None, Query(max_length=256)]
 Limit = Annotated[int, Query(ge=0, le=MOST_HITS)]
+TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
 TraceId = Annotated[str, Path(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9._-]+$")]
 
 
@@ -105,7 +109,7 @@ async def status(service: Shared) -> dict[str, Any]:
     return await service.searches.run(service.figures)
 
 
-@router.get("/metrics", summary="The same figures for Prometheus", response_class=PlainTextResponse)
+@router.get("/metrics", summary="The same figures for Prometheus", response_class=Response, responses=TEXT)
 async def prometheus(service: Shared) -> Response:
     """Prometheus' text format."""
     text = metrics.exposition(await service.searches.run(service.figures))

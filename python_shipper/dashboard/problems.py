@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
 
 from python_shipper.dashboard.rendering import render
 
@@ -67,9 +68,15 @@ async def handle_invalid(request: Request, error: Exception) -> Response:
 async def handle_http(request: Request, error: Exception) -> Response:
     """The handler for what the router itself refuses: unknown paths and methods."""
     assert isinstance(error, HTTPException)  # noqa: S101  registered for this type only
-    do = "see /openapi.json for what is offered"
-    refusal = RequestError(error.status_code, error.detail, request.url.path, do, dict(error.headers or {}))
-    return answer(refusal, request.url.path)
+    path, do = request.url.path, "see /openapi.json for what is offered"
+    headers = {"allow": ", ".join(allowed(request))} if error.status_code == 405 else {}
+    return answer(RequestError(error.status_code, error.detail, path, do, headers), path)
+
+
+def allowed(request: Request) -> list[str]:
+    """The methods that any route takes at the request's path; the router names those of the first only."""
+    fits = (route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE)
+    return sorted({method for route in fits for method in getattr(route, "methods", None) or ()})
 
 
 async def handle_unexpected(request: Request, error: Exception) -> Response:

@@ -4,43 +4,27 @@ from __future__ import annotations
 
 import re
 import shutil
-import socket
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from html import unescape
 from pathlib import Path
 
 import pytest
-import uvicorn
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from python_shipper.dashboard import create_app
 from python_shipper.settings import Settings
 from python_shipper.store.tantivy import TantivyStore
 from python_shipper.store.writer import Writer
 from tests.dashboard.sample import HOSTILE, NOON, TRACE, document
+from tests.dashboard.serving import served
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("chromium")]
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update", "--virtual-time-budget=9000", "--dump-dom",
 )  # fmt: skip
-
-
-@contextmanager
-def served(app: ASGIApp) -> Iterator[str]:
-    """The application on a free port; its address."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join()
 
 
 @pytest.fixture
