@@ -26,6 +26,7 @@ TRACEPARENT = re.compile(
     r"(?P<version>(?!ff)[0-9a-f]{2})-(?P<trace>(?!0{32})[0-9a-f]{32})-(?P<span>(?!0{16})[0-9a-f]{16})"
     r"-(?P<flags>[0-9a-f]{2})(?P<more>-.*)?"
 )
+TRACESTATE = re.compile(r"[ -~]{1,512}")  # as much as W3C asks to send on, in characters that every client can send
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -70,7 +71,8 @@ def accept(headers: Mapping[str, str], header: str = TRACE_HEADER) -> TraceIds:
     span_id = f"{span.span_id:016x}" if span else secrets.token_hex(8)
     if parent is None:
         return TraceIds(trace_id, span_id)
-    return TraceIds(trace_id, span_id, parent["span"], parent["flags"], given.get("tracestate"))
+    state = TRACESTATE.fullmatch(given.get("tracestate", ""))
+    return TraceIds(trace_id, span_id, parent["span"], parent["flags"], state[0] if state else None)
 
 
 @contextmanager

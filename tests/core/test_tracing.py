@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 from asgi_correlation_id.context import correlation_id
+from hypothesis import given
+from hypothesis import strategies as st
 from opentelemetry.sdk.trace import Tracer, TracerProvider
 
 from python_shipper.core import context, tracing
@@ -72,6 +74,19 @@ def test_a_traceparent_that_w3c_refuses_counts_as_absent(bad: str) -> None:
 
 def test_a_later_version_may_have_more_parts() -> None:
     assert tracing.accept({"traceparent": f"01-{W3C}-{SPAN}-01-more"}).trace_id == W3C
+
+
+@pytest.mark.parametrize("bad", ["", "é=1", "x" * 513, "a\tb"])
+def test_a_tracestate_that_not_every_client_can_send_stays_here(bad: str) -> None:
+    assert tracing.accept({"traceparent": f"00-{W3C}-{SPAN}-01", "tracestate": bad}).tracestate is None
+
+
+@given(st.dictionaries(st.sampled_from(["X-Trace-ID", "x-trace-id", "traceparent", "tracestate", "other"]), st.text()))
+def test_whatever_comes_in_the_ids_are_valid_and_can_be_sent_on(headers: dict[str, str]) -> None:
+    ids = tracing.accept(headers)
+    assert tracing.is_trace_id(ids.trace_id)
+    with tracing.entered(ids):
+        assert all(value.isascii() and value.isprintable() for value in tracing.outgoing_headers().values())
 
 
 def test_another_header_name() -> None:

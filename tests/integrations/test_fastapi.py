@@ -303,6 +303,21 @@ def test_websockets_get_one_line_when_they_close(lines: Lines) -> None:
     assert opened["client"] == {"address": "testclient"}
 
 
+def test_a_websocket_that_fails_is_one_error(lines: Lines) -> None:
+    app = application()
+
+    @app.websocket("/ws")
+    async def ws(socket: WebSocket) -> None:
+        await socket.accept()
+        raise ValueError("in a websocket")
+
+    with pytest.raises(ValueError, match="in a websocket"), TestClient(app).websocket_connect("/ws") as socket:
+        socket.receive_text()
+    (error,), (line,) = errors(lines), access(lines)
+    assert error["message"] == "unhandled ValueError in WEBSOCKET /ws"
+    assert error["trace"]["id"] == line["trace"]["id"] and line["http"]["response"]["status_code"] == 101
+
+
 def test_context_bound_in_an_async_dependency_stays_and_in_a_sync_one_is_lost(serve: Serve, lines: Lines) -> None:
     app = application()
 
