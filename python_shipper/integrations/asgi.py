@@ -45,6 +45,7 @@ class Exchange:
     def __init__(self, scope: Scope, ids: TraceIds, header: str, detail: Detail | None) -> None:
         self.scope, self.ids, self.header, self.detail = scope, ids, header, detail
         self.websocket = scope["type"] == "websocket"
+        self.root_path = scope.get("root_path", "")
         self.began_ns = time.perf_counter_ns()
         self.status: int | None = None
         self.sent_bytes = 0
@@ -85,7 +86,7 @@ class Exchange:
             "event.duration": time.perf_counter_ns() - self.began_ns,
             "http.request.method": self.method,
             "url.path": scope["path"],
-            "operation": f"{self.method} {route(scope)}",
+            "operation": f"{self.method} {route(scope, self.root_path)}",
             "http.response.body.bytes": self.sent_bytes,
         }
         if status is not None:
@@ -159,10 +160,18 @@ class RequestLog:
             exchange.write()
 
 
-def route(scope: Scope) -> str:
-    """The template of the route that matched, such as ``/orders/{order_id}``; ``(no route)`` where none did."""
-    path = getattr(scope.get("route"), "path", None)
-    return path if isinstance(path, str) else "(no route)"
+def route(scope: Scope, root_path: str = "") -> str:
+    """The template of the route that matched, such as ``/orders/{order_id}``; ``(no route)`` where none did.
+
+    ``root_path`` is the server's own; what the scope's has more by now was added by mounts.
+    """
+    mounted = str(scope.get("root_path", ""))[len(root_path) :]
+    # FastAPI's route knows only its own router's prefix; this has all of them.
+    found = scope.get("fastapi", {}).get("effective_route_context") or scope.get("route")
+    path = getattr(found, "path", None)
+    if isinstance(path, str) and not hasattr(found, "routes"):
+        return mounted + path
+    return f"{mounted}/{{path}}" if mounted else "(no route)"  # inside a mount: its application has its own ways
 
 
 @lru_cache(maxsize=1024)

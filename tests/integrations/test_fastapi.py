@@ -5,16 +5,20 @@ import logging
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import uvicorn
 from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, HTTPException, Request, WebSocket
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
+from fastapi.staticfiles import StaticFiles
 from fastapi.testclient import TestClient
 from opentelemetry.sdk.trace import TracerProvider
+from starlette.applications import Starlette
 from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.routing import Mount, Route
 from starlette.websockets import WebSocketDisconnect
 
 from python_shipper import bind
@@ -102,6 +106,34 @@ def test_the_access_line_is_structured_and_takes_the_place_of_uvicorns(serve: Se
     assert line["event"]["outcome"] == "success" and 0 < line["event"]["duration"] < 60 * 10**9
     assert line["log.level"] == "info"
     assert of(lines, "uvicorn.access") == []
+
+
+def test_the_route_is_the_whole_template_through_routers_and_mounts(lines: Lines, tmp_path: Path) -> None:
+    app, inner, outer = application(), APIRouter(prefix="/in/{shop}"), APIRouter(prefix="/out")
+
+    @inner.get("/c/{item:path}")
+    async def c(shop: str, item: str) -> str:
+        return item
+
+    sub = application()
+    outer.include_router(inner)
+    app.include_router(outer, prefix="/v1")
+    app.mount("/sub", sub)
+    (tmp_path / "a.txt").write_text("static")
+    app.mount("/files", StaticFiles(directory=tmp_path))
+    client = TestClient(app)
+    for path in ("/v1/out/in/s1/c/a/b", "/sub/orders/o1", "/files/a.txt", "/sub/none"):
+        client.get(path)
+    starlette = Starlette(routes=[Mount("/m", routes=[Route("/b/{n:int}", lambda request: PlainTextResponse("x"))])])
+    fastapi.install(starlette)
+    TestClient(starlette, root_path="/behind/a/proxy").get("/behind/a/proxy/m/b/7")
+    assert [line["christmas"]["operation"] for line in access(lines)] == [
+        "GET /v1/out/in/{shop}/c/{item:path}",
+        "GET /sub/orders/{order_id}",
+        "GET /files/{path}",
+        "GET /sub/{path}",
+        "GET /m/b/{n:int}",
+    ]
 
 
 @pytest.mark.parametrize(("path", "status", "operation"), [("/none", 404, "GET (no route)"), ("/echo", 405, None)])
