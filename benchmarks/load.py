@@ -171,8 +171,8 @@ def emitting(name: str, rate: int, seconds: float, folder: Path) -> Result:
         time.sleep(1)
     if process.wait(120):
         raise SystemExit(f"{name}: ended with {process.returncode}")
-    measured = samples[-1].at_seconds - samples[0].at_seconds
-    return Result(name, int(rate * measured), measured, [], samples, report(folder))
+    measured, told = samples[-1].at_seconds - samples[0].at_seconds, report(folder)
+    return Result(name, round(told["blocks_per_second"] * measured), measured, [], samples, told)
 
 
 def report(folder: Path) -> dict[str, Any]:
@@ -194,7 +194,7 @@ def row(result: Result, floor_us: float) -> list[str]:
         f"{cpu_us - floor_us:+,.0f}",
         " / ".join(f"{latencies[int((len(latencies) - 1) * share)]:.1f}" for share in (0.5, 0.99, 1)),
         f"{first.rss_bytes / 1e6:.1f} → {last.rss_bytes / 1e6:.1f}",
-        f"{(last.written_bytes - first.written_bytes) / result.requests:,.0f}",
+        f"{written(result):,.0f}",
         f"{(last.write_calls - first.write_calls) / result.requests:.1f}",
         f"{blocks['p50']:.0f} / {blocks['p99']:.0f}",
         f"{rotation['count']}: {rotation['mean'] / 1000:.2f} / {rotation['max'] / 1000:.2f}",
@@ -210,6 +210,11 @@ HEAD = (
 def cpu_of(result: Result) -> float:
     """CPU microseconds a request."""
     return (result.samples[-1].cpu_seconds - result.samples[0].cpu_seconds) / result.requests * 1e6
+
+
+def written(result: Result) -> float:
+    """Bytes given to write(2) a request, files and sockets alike."""
+    return (result.samples[-1].written_bytes - result.samples[0].written_bytes) / result.requests
 
 
 def table(results: list[Result]) -> str:

@@ -34,10 +34,12 @@ class Pauses:
     def __init__(self, rotations: Rotations) -> None:
         self.rotations, self.seen = rotations, rotations()
         self.all, self.rotating = array("d"), array("d")
+        self.first = self.last = 0.0  # when the first block began and the last one ended
 
     def add(self, began: float) -> None:
         """One block of logging calls that began at ``began`` (perf_counter) is over."""
-        took_us = (time.perf_counter() - began) * 1e6
+        self.first, self.last = self.first or began, time.perf_counter()
+        took_us = (self.last - began) * 1e6
         self.all.append(took_us)
         now = self.rotations()
         if now != self.seen:
@@ -51,7 +53,8 @@ class Pauses:
         blocks = {name: ordered[min(len(ordered) - 1, int(len(ordered) * share))] for name, share in shares.items()}
         rotating = {"count": len(self.rotating), "max": max(self.rotating, default=0.0)}
         rotating["mean"] = sum(self.rotating) / len(self.rotating) if self.rotating else 0.0
-        return {"block_us": blocks, "rotation_us": rotating}
+        per_second = len(self.all) / (self.last - self.first)
+        return {"block_us": blocks, "rotation_us": rotating, "blocks_per_second": per_second}
 
 
 def off(app: FastAPI, folder: Path) -> Rotations:
