@@ -45,7 +45,9 @@ from python_shipper.store.tantivy import TantivyStore
 from python_shipper.store.writer import Writer
 
 COMMIT_SECONDS = 0.25
-BEHIND_COMMIT_SECONDS = 2.0  # a commit costs 0.1 s: a backlog is read faster with fewer
+BEHIND_COMMIT_SECONDS = 4.0  # a commit costs 0.1 s and a merge later: a backlog is read faster with fewer
+BEHIND_BYTES = 8_000_000
+MOST_UNCOMMITTED = 25_000  # lines; the writer keeps them in memory until they are committed
 SCAN_SECONDS = 1.0
 POLL_SECONDS = 0.1
 RATE_SECONDS = 10.0
@@ -77,6 +79,8 @@ class Ingest:
             self.tail = stack.enter_context(closing(Tail(log_folders(settings), self.recovered())))
             self.resources = stack.pop_all()
         self.past = self.checkpoint.folded()
+        self.uncommitted = 0
+        self.queue: deque[Segment] = deque()
         self.totals: Counter[str] = Counter()
         self.stored: Counter[str] = Counter()  # index → documents since the last commit
         self.told = outrun(self.tail.segments.values())
@@ -121,15 +125,20 @@ class Ingest:
     def turn(self) -> bool:
         """Read, route and add what there is, commit when it is time; whether there was anything to read."""
         self.look()
-        segments, at_ms = self.tail.ready(), now_ms()
-        for segment in segments:
-            self.take(segment, self.tail.read(segment), at_ms)
-            if self.is_due(BEHIND_COMMIT_SECONDS):
-                break
-        behind = any(segment.state != segment.seen for segment in segments)
-        if self.is_due(BEHIND_COMMIT_SECONDS if behind else COMMIT_SECONDS):
+        # One chunk of each before a second of any: a backlog does not keep back what is written now.
+        self.queue = self.queue or deque(self.tail.ready())
+        busy, at_ms = bool(self.queue), now_ms()
+        while self.queue and not self.is_due(BEHIND_COMMIT_SECONDS):
+            segment = self.queue.popleft()
+            if self.tail.attached.get(segment.key) is segment:
+                self.take(segment, self.tail.read(segment), at_ms)
+        if self.is_due(COMMIT_SECONDS) and (not self.is_behind() or self.is_due(BEHIND_COMMIT_SECONDS)):
             self.commit()
-        return bool(segments)
+        return busy
+
+    def is_behind(self) -> bool:
+        """Whether so much is unread that the number of commits matters more than when a line can be found."""
+        return self.tail.lag()[0] > BEHIND_BYTES
 
     def look(self) -> None:
         """See what has grown, and once a second (or when asked) what has come and gone."""
@@ -154,6 +163,7 @@ class Ingest:
         self.add(segment, self.spooled(segment, documents, at_ms), at_ms)
         segment.counts.lines += len(lines)
         self.totals["lines"] += len(lines)
+        self.uncommitted += len(lines)
 
     def routed(self, segment: Segment, line: Line, at_ms: int) -> Routed:
         """The document of one line."""
@@ -201,7 +211,9 @@ class Ingest:
         self.totals["known"] += known
 
     def is_due(self, seconds: float) -> bool:
-        """Whether there is something to commit and the last commit was ``seconds`` ago."""
+        """Whether there is something to commit, and the last commit was ``seconds`` or ``MOST_UNCOMMITTED`` ago."""
+        if self.uncommitted >= MOST_UNCOMMITTED:
+            return True
         return bool(self.tail.changed) and time.monotonic() - self.committed_at >= seconds
 
     def commit(self) -> None:
@@ -210,6 +222,7 @@ class Ingest:
         self.checkpoint.save(self.tail.changed, self.stored, now_ms())
         self.tail.changed.clear()
         self.stored.clear()
+        self.uncommitted = 0
         self.committed_at = time.monotonic()
         self.rates.append((self.committed_at, self.totals["lines"]))
 
