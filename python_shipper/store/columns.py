@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
+from pathlib import Path
 from typing import Any
 
 import orjson
 import tantivy
 
+from python_shipper.contract import contract
 from python_shipper.store import analysis, schema
 
 Put = Callable[[tantivy.Document, Any], None]
+AddText = Callable[[str, str], None]
+KEYWORD_CHARACTERS = contract().limits.keyword_characters
 LONGEST_TERM = 65_530  # bytes; tantivy drops a longer term without a word
+STORED_BLOCK_BYTES = 32_768
 LONGEST_WILDCARD = 16_000  # characters of a wildcard field that are searchable: at most 64,000 bytes
 
 
@@ -30,6 +36,25 @@ def tantivy_schema() -> tantivy.Schema:
     for field in schema.mapping().values():
         add_field(builder, field)
     return builder.build()
+
+
+def begin(folder: Path) -> tantivy.Index:
+    """A new, empty index in ``folder``, without the scoring norms that tantivy keeps for every text column.
+
+    They are a byte a column and document, whether the document has the column or not: a quarter of the raw lines. Hits
+    are never scored. tantivy-py cannot say so when it makes a schema, the index's own ``meta.json`` can. Larger blocks
+    of stored documents compress better, and a page of hits is still read in half a millisecond.
+    """
+    tantivy.Index(tantivy_schema(), str(folder))
+    meta = json.loads((folder / "meta.json").read_bytes())
+    meta["index_settings"]["docstore_blocksize"] = STORED_BLOCK_BYTES
+    for column in meta["schema"]:
+        if column["type"] == "text":
+            column["options"]["indexing"]["fieldnorms"] = False
+    written = folder / "meta.json.new"
+    written.write_text(json.dumps(meta))
+    written.replace(folder / "meta.json")
+    return tantivy.Index.open(str(folder))
 
 
 def add_field(builder: tantivy.SchemaBuilder, field: schema.Field) -> None:
@@ -48,20 +73,24 @@ def add_field(builder: tantivy.SchemaBuilder, field: schema.Field) -> None:
         builder.add_float_field(path, fast=True)
     else:
         builder.add_integer_field(path, fast=True)
-    if field.type in ("long", "double"):
+    if schema.has_percentiles(field):
         builder.add_integer_field(path + schema.BUCKET, fast=True)
 
 
 @cache
 def plan() -> dict[str, Any]:
-    """For each name of the mapping, nested as documents are: how its value is put into a tantivy document."""
+    """For each name of the mapping, nested as documents are: how its value is put into a tantivy document.
+
+    A keyword is a plain path, for most fields are keywords and a call a value would cost more than all else here.
+    """
     root: dict[str, Any] = {}
     for field in schema.mapping().values():
         *parents, leaf = field.path.split(".")
         node = root
         for name in parents:
             node = node.setdefault(name, {})
-        node[leaf] = PUTTERS[field.type](field)
+        plain = field.type == "keyword" and field.ignore_above == KEYWORD_CHARACTERS
+        node[leaf] = field.path if plain else PUTTERS[field.type](field)
     return root
 
 
@@ -72,31 +101,38 @@ def columns(index: str, document: dict[str, Any], source: bytes, segment: int, o
     row.add_integer(schema.SEGMENT, segment)
     row.add_integer(schema.OFFSET, offset)
     row.add_bytes(schema.SOURCE, source)
-    fill(row, document, plan())
+    fill(row, document, plan(), row.add_text)
     return row
 
 
-def fill(row: tantivy.Document, node: dict[str, Any], names: dict[str, Any]) -> None:
+def fill(row: tantivy.Document, node: dict[str, Any], names: dict[str, Any], add_text: AddText) -> None:
     """Put the values of ``node`` whose names the mapping knows; a dotted name means the same as nested objects."""
     for name, value in node.items():
         target = names.get(name)
-        if target is None:
-            if "." in name:
-                head, _, tail = name.partition(".")
-                fill(row, {head: {tail: value}}, names)
-        elif type(target) is dict:
+        kind = type(target)
+        if kind is str and type(value) is str and len(value) <= KEYWORD_CHARACTERS:
+            add_text(target, value)  # type: ignore[arg-type]
+        elif kind is dict:
             if type(value) is dict:
-                fill(row, value, target)
-        elif type(value) is list:
-            for element in value:
-                target(row, element)
-        elif value is not None:
-            target(row, value)
+                fill(row, value, target, add_text)  # type: ignore[arg-type]
+        elif target is not None:
+            put_values(row, target, value)
+        elif "." in name:
+            head, _, tail = name.partition(".")
+            fill(row, {head: {tail: value}}, names, add_text)
 
 
-def keyword(field: schema.Field) -> Put:
+def put_values(row: tantivy.Document, target: Any, value: Any) -> None:
+    """Put a value, or each of a list; a null is no value."""
+    put = put_keyword(target, KEYWORD_CHARACTERS) if type(target) is str else target
+    for element in value if type(value) is list else (value,):
+        if element is not None:
+            put(row, element)
+
+
+@cache
+def put_keyword(path: str, longest: int) -> Put:
     """Puts a string whole, unless it is longer than the mapping indexes."""
-    path, longest = field.path, field.ignore_above or LONGEST_TERM
 
     def put(row: tantivy.Document, value: Any) -> None:
         text = value if type(value) is str else as_text(value)
@@ -104,6 +140,11 @@ def keyword(field: schema.Field) -> Put:
             row.add_text(path, text)
 
     return put
+
+
+def keyword(field: schema.Field) -> Put:
+    """Puts a string whole, unless it is longer than the mapping indexes."""
+    return put_keyword(field.path, field.ignore_above or LONGEST_TERM)
 
 
 def wildcard(field: schema.Field) -> Put:
@@ -128,6 +169,8 @@ def words(field: schema.Field) -> Put:
 def number(field: schema.Field) -> Put:
     """Puts a number, and the bucket that percentiles count it in."""
     path, histogram, whole = field.path, field.path + schema.BUCKET, field.type == "long"
+    if not schema.has_percentiles(field):
+        return lambda row, value: row.add_integer(path, int(value))
 
     def put(row: tantivy.Document, value: Any) -> None:
         if whole:
@@ -201,8 +244,16 @@ def milliseconds(value: Any) -> int:
     """Milliseconds since 1970 of a stored date: ISO 8601 text, or already a number of them."""
     if type(value) is int:
         return value
+    if len(value) == 24 and value[23] == "Z":
+        return second(value[:19]) + int(value[20:23])
     moment = datetime.fromisoformat(value)
     return int(moment.timestamp() // 1) * 1000 + moment.microsecond // 1000
+
+
+@lru_cache(maxsize=4096)
+def second(text: str) -> int:
+    """Milliseconds since 1970 of ``YYYY-MM-DDTHH:MM:SS`` in UTC."""
+    return int(datetime.fromisoformat(f"{text}Z").timestamp()) * 1000
 
 
 STEPS = 64  # buckets an octave: a value lies within 0.8 % of the middle of its bucket

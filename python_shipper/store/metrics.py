@@ -227,6 +227,8 @@ class Percentiles:
         if not good or not percents:
             raise QueryError(f"percentiles: [percents] must be a list of numbers from 0 to 100, got {percents!r}")
         found = given.field("long", "double")
+        if found and not schema.has_percentiles(found):
+            raise QueryError(f"percentiles of [{found.path}] are not kept: it numbers things, it measures nothing")
         keyed = query.flag(options, "keyed", True)
         return cls(found, tuple(float(p) for p in percents), keyed, given.meta, given.subs)
 

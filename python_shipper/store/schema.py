@@ -22,6 +22,10 @@ INDEX, SOURCE, SEGMENT, OFFSET, PRESENT = "_index", "_source", "_segment", "_off
 ID = "event.id"
 KEYED = "._keyed"
 BUCKET = "._bucket"
+ORDINALS = {
+    "log.offset", "log.origin.file.line", "process.pid", "process.parent.pid", "process.thread.id",
+    "christmas.segment.number", "christmas.segment.lines",
+}  # fmt: skip
 TEMPLATES = ("christmas-ecs", "christmas-fields")
 
 
@@ -72,6 +76,11 @@ def field(path: str) -> Field | None:
         if above is not None:
             return Field(path, "flattened_key") if above.type == "flattened" else None
     return None
+
+
+def has_percentiles(found: Field) -> bool:
+    """Whether percentiles of a field are kept: of all numbers but those that only count or name something."""
+    return found.type == "double" or (found.type == "long" and found.path not in ORDINALS)
 
 
 def flattened_key(path: str) -> tuple[str, str]:

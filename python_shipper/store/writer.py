@@ -34,7 +34,7 @@ import tantivy
 
 from python_shipper.errors import StoreError, StoreLockedError
 from python_shipper.store import analysis, schema
-from python_shipper.store.columns import columns, identity, tantivy_schema
+from python_shipper.store.columns import begin, columns, identity
 from python_shipper.store.days import Day, day_of, kept_days, store_root
 from python_shipper.store.retention import expired_days
 
@@ -240,7 +240,7 @@ def locked(root: Path) -> int:
 def open_index(folder: Path) -> OpenDay:
     """The index in ``folder``, begun if there is none, with a writer of one thread."""
     begun = (folder / "meta.json").exists()
-    index = tantivy.Index.open(str(folder)) if begun else tantivy.Index(tantivy_schema(), str(folder))
+    index = tantivy.Index.open(str(folder)) if begun else begin(folder)
     index.register_tokenizer(analysis.NAME, analysis.analyzer())
     index.reload()
     return OpenDay(index, index.writer(HEAP_BYTES, 1), index.searcher())
