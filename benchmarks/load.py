@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import http.client
 import json
 import os
 import signal
@@ -24,6 +25,7 @@ SERVICE = Path(__file__).parent / "load_service.py"
 ORDER = ("off", "ecs-logging", "python-shipper")
 CONNECTIONS = 64
 TICK_SECONDS = 0.001
+START_SECONDS = 60.0
 WARM_UP_SECONDS = 3.0
 CARRIED_SHARE = 0.95
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
@@ -151,6 +153,10 @@ def under_requests(name: str, rate: int, seconds: float, folder: Path) -> Result
         samples.append(sample(process.pid))
 
     try:
+        first = http.client.HTTPConnection("127.0.0.1", port, timeout=START_SECONDS)
+        first.request("POST", "/orders/0")
+        first.getresponse().read()
+        first.close()
         asyncio.run(run())
     finally:
         process.send_signal(signal.SIGTERM)
@@ -163,6 +169,9 @@ def under_requests(name: str, rate: int, seconds: float, folder: Path) -> Result
 def emitting(name: str, rate: int, seconds: float, folder: Path) -> Result:
     """One contender's emitting path alone."""
     process = start(name, folder, "--rate", str(rate), "--seconds", str(seconds + WARM_UP_SECONDS))
+    until = time.monotonic() + START_SECONDS
+    while not (folder / "started").exists() and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.05)
     time.sleep(WARM_UP_SECONDS)
     samples: list[Sample] = []
     until = time.monotonic() + seconds

@@ -181,6 +181,7 @@ def main() -> None:
     if args.fd is not None:
         serve(app, pauses, args.fd)
     else:
+        (args.folder / "started").touch()  # now the clock may run
         asyncio.run(emit(pauses, args.rate, args.seconds))
     args.report.write_text(json.dumps(pauses.report()))
 
