@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from datetime import UTC, datetime
+from os import write  # called for every line
 from pathlib import Path
 
 SECONDS_OF_DAY = 86_400
 BLOCK = 1 << 20
+TORN = -1  # the room of a file whose last line must be ended first
 
 
 class AppendFile:
     """An open file; a line that the disk took only in part is ended before the next one begins."""
 
-    __slots__ = ("fd", "lines", "path", "size", "torn")
+    __slots__ = ("_limit", "fd", "lines", "path", "room", "size")
 
-    def __init__(self, path: Path, mode: int) -> None:
-        """Open or create ``path`` with permission bits ``mode``.
+    def __init__(self, path: Path, mode: int, limit: int = sys.maxsize) -> None:
+        """Open or create ``path`` with permission bits ``mode``; ``limit`` is its size in bytes at the most.
 
         Raises:
             OSError: the file cannot be opened.
@@ -31,29 +34,35 @@ class AppendFile:
         self.size = os.fstat(self.fd).st_size
         if not self.size:
             os.fchmod(self.fd, mode)  # whatever the umask says
-        self.torn = self.size > 0 and os.pread(self.fd, 1, self.size - 1) != b"\n"
         self.lines = 0
+        self._limit = limit
+        torn = self.size > 0 and os.pread(self.fd, 1, self.size - 1) != b"\n"
+        self.room = TORN if torn else limit
 
-    def write(self, line: bytes) -> None:
-        """Append ``line``, which ends with its only newline.
+    def write(self, line: bytes) -> bool:
+        """Append ``line``, which ends with its only newline; False, and nothing done, if the file has no room for it.
 
         Raises:
             OSError: the disk did not take all of it.
         """
-        written = os.write(self.fd, line)
+        length = len(line)
+        if self.size + length > self.room:
+            return False
+        written = write(self.fd, line)
         self.size += written
-        if written != len(line):
+        if written != length:
             self._finish(line, written)
         self.lines += 1
+        return True
 
     def _finish(self, line: bytes, written: int) -> None:
         """Write what a first, partial write left; the disk says why if it cannot."""
-        self.torn = True
+        room, self.room = self.room, TORN
         while written < len(line):
-            step = os.write(self.fd, line[written:])
+            step = write(self.fd, line[written:])
             self.size += step
             written += step
-        self.torn = False
+        self.room = room
 
     def end_torn_line(self) -> None:
         """End a line that a full disk or a dead process left without its newline.
@@ -61,10 +70,10 @@ class AppendFile:
         Raises:
             OSError: the disk is still full.
         """
-        if self.torn:
-            self.size += os.write(self.fd, b"\n")
+        if self.room == TORN:
+            self.size += write(self.fd, b"\n")
             self.lines += 1
-            self.torn = False
+            self.room = self._limit
 
     def is_current(self) -> bool:
         """Whether the path still leads to this file: someone may have moved or deleted it."""
@@ -97,7 +106,7 @@ class RotatingFile:
 
     def opened(self) -> AppendFile:
         """The open segment."""
-        return AppendFile(self.path, self._mode)
+        return AppendFile(self.path, self._mode, self._max_bytes)
 
     def write(self, line: bytes) -> None:
         """Append ``line``, after closing a segment that it would make too long.
@@ -105,17 +114,16 @@ class RotatingFile:
         Raises:
             OSError: the disk did not take the line.
         """
-        file = self.file
-        if file.torn or file.size + len(line) > self._max_bytes:
-            file = self._ready_for(len(line))
-        file.write(line)
-
-    def _ready_for(self, length: int) -> AppendFile:
-        """The file for a line of ``length`` bytes: with its last line ended, and closed before if it is full."""
+        if self.file.write(line):
+            return
         self.file.end_torn_line()
-        if self.file.size + length > self._max_bytes and not self.is_fresh():
+        if self.file.write(line):
+            return
+        if not self.is_fresh():
             self.rotate()
-        return self.file
+        if not self.file.write(line):
+            self.file.room = len(line) + self.file.size
+            self.file.write(line)
 
     def is_fresh(self) -> bool:
         """Whether the open segment holds no record yet; such a one is not closed for a record longer than itself."""

@@ -78,8 +78,10 @@ class EcsFormatter(logging.Formatter):
         self.stack_trace_limit = checked_limit(stack_trace_limit)
         self.ensure_ascii = ensure_ascii
         self._excluded = checked_fields(exclude_fields)
+        self._direct = not self._excluded and not ensure_ascii
         self.origin = origin
         self.masker = masker or default_masker()
+        self._clean = self.masker.clean
         self._placer = Placer(self.masker)
         settings = Settings.from_environment()
         self.service = service or settings.service_name
@@ -133,15 +135,16 @@ class EcsFormatter(logging.Formatter):
         if OPENTELEMETRY in sys.modules or not has_trace:
             ids = tracing.fields(bound.fields)
             above = merged(self._placer.place(ids), above) if ids else above
+        named = self._loggers.get(logger) or self._named(logger)
         event: Event = {
             "@timestamp": stamp + MILLISECONDS[ms],
             "log.level": level,
-            "message": self.masker.text(message),
+            "message": message if message in self._clean else self.masker.text(message),
             "ecs.version": VERSION,
         }
-        event.update(below)
-        event["log"] = named = self._loggers.get(logger) or self._named(logger)
-        event.update(above)
+        event |= below
+        event["log"] = named
+        event |= above
         if len(event) == 5 + len(below) + len(above):
             return event
         # Two parts have an object in common, which neither may change: it is shared by other lines.
@@ -152,7 +155,9 @@ class EcsFormatter(logging.Formatter):
         """The line of ``event`` without a record; never raises."""
         try:
             event = self.event(moment, level, logger, message, fields)
-            return self.dump(without(event, self._excluded) if self._excluded else event)
+            return orjson.dumps(event, option=NEWLINE) if self._direct else self.dump(without(event, self._excluded))
+        except orjson.JSONEncodeError:
+            return self.dump(event)
         except Exception as error:
             record = logging.LogRecord(logger, 0, "", 0, message, (), None)
             record.levelname = level

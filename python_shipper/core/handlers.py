@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import time
 import weakref
 from pathlib import Path
+from time import time
 
 from python_shipper.core import counts
 from python_shipper.core.files import DailyFile, RotatingFile
@@ -43,7 +43,7 @@ class Files:
         self.ecs = SegmentFile(folder / f"{stem}.ecs.log", mode, size, keep, service)
         self.error = RotatingFile(folder / f"{stem}.error.log", mode, size, keep) if error else None
         days = settings.log_daily_backup_count
-        self.daily = DailyFile(folder, part, mode, days, time.time()) if daily else None
+        self.daily = DailyFile(folder, part, mode, days, time()) if daily else None
 
         self.for_people = daily or error
 
@@ -64,12 +64,12 @@ class Files:
         if self.error is not None:
             self.error.check()
         if self.daily is not None:
-            self.daily.check(time.time())
+            self.daily.check(time())
         return self.next_check()
 
     def next_check(self) -> float:
         """When to check again: in a second, and at midnight (seconds since 1970)."""
-        soon = time.time() + CHECK_SECONDS
+        soon = time() + CHECK_SECONDS
         return soon if self.daily is None else min(soon, self.daily.end)
 
     def close(self) -> None:
@@ -146,10 +146,12 @@ class FilesHandler(logging.Handler):
         """Append an encoded line to the files that a record of ``level`` is for; a failure is counted."""
         with self._writing:
             try:
-                if time.time() >= self._next_check:
+                if time() >= self._next_check:
                     self._check()
                 files = self._files
-                files.ecs.write(line)
+                # Straight to the open file: only a full one needs more.
+                if not files.ecs.file.write(line):
+                    files.ecs.write(line)
             except Exception as error:
                 counts.lost(1, f"{self.directory}: {error}")
                 return

@@ -117,7 +117,8 @@ class Logger:
         fields = {name: value for name, value in fields.items() if name not in OPTIONS}
         given = options.get("extra")
         extra = {**given, **fields} if isinstance(given, Mapping) else {"extra": given, **fields} if given else fields
-        stacklevel = options.get("stacklevel", 1)
+        stacklevel = options.get("stacklevel")
+        stacklevel = stacklevel if isinstance(stacklevel, int) else 1
         file, line, function, stack = self._stock.findCaller(bool(options.get("stack_info")), stacklevel + _FRAMES)
         error = exc_info(options.get("exc_info"))
         record = make_record(self._stock, self.name, level, file, line, message, args, error, function, extra, stack)

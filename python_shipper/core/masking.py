@@ -81,17 +81,17 @@ class Masker:
         self._patterns = [self._compiled(rule, pattern) for rule in rules for pattern in rule.patterns]
         self._gates = Gates([pattern.regex.pattern for pattern in self._patterns])
         self._actions: dict[str, Callable[[str], str] | None] = {}
-        self._clean: set[str] = set()
+        self.clean: set[str] = set()  # short texts known to hold nothing, so that a constant message costs a look-up
 
     def text(self, text: str) -> str:
         """``text`` with every match of every pattern replaced."""
-        if text in self._clean:
+        if text in self.clean:
             return text
         masked = self._by_patterns(text)
         if masked == text and len(text) <= REMEMBERED_CHARACTERS:
-            if len(self._clean) >= REMEMBERED:
-                self._clean.clear()
-            self._clean.add(text)
+            if len(self.clean) >= REMEMBERED:
+                self.clean.clear()
+            self.clean.add(text)
         return masked
 
     def value(self, key: str, value: Any) -> Any:

@@ -55,7 +55,7 @@ class SegmentFile(RotatingFile):
 
     def opened(self) -> AppendFile:
         """The open segment: one that an earlier process left, with its counts, or a new one with a header."""
-        file = AppendFile(self.path, self._mode)
+        file = super().opened()
         if file.size:
             self.header = header_of(file)
             file.lines = file.count_lines()
@@ -63,7 +63,7 @@ class SegmentFile(RotatingFile):
                 return file
             file.close()
             self.path.rename(numbered(self.path, max(closed_numbers(self.path), default=0) + 1))
-            file = AppendFile(self.path, self._mode)
+            file = super().opened()
         try:
             return self._begun(file)
         except OSError:

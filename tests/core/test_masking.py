@@ -167,7 +167,7 @@ def test_the_memory_of_clean_texts_is_bounded(masker: Masker) -> None:
     for number in range(masking.REMEMBERED * 3):
         masker.text(f"clean {number}")
         masker.value(f"key{number}", 1)
-    assert len(masker._clean) <= masking.REMEMBERED
+    assert len(masker.clean) <= masking.REMEMBERED
     assert len(masker._actions) <= masking.REMEMBERED
 
 
