@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from python_shipper.stack.api import Api
 
 Report = Callable[[str], None]
 PROGRESS_SECONDS = 2
+READY_SECONDS = 600
+ONE_SHOTS = ("certificates", "setup", "kibana-setup")
 
 
 def usable(settings: Settings) -> tuple[bool, str]:
@@ -44,7 +46,7 @@ def up(settings: Settings, report: Report, *, renew: bool = False) -> None:
     folder = settings.secrets_dir
     secrets.ensure(folder)
     certificates.ensure(folder, certificates.names(variables["CERTIFICATE_NAMES"]))
-    launch(report, *(["--force-recreate"] if renew else []))
+    launch(variables, report, *(["--force-recreate"] if renew else []))
     report("waiting until a test line is searchable …")
     server = elasticsearch(folder, variables)
     seconds = sentinel.send_and_find(docker.project() / variables["LOG_DIR"], server)
@@ -66,16 +68,46 @@ def refuse_what_would_fail(settings: Settings) -> None:
         raise StackError("; ".join(failures))
 
 
-def launch(report: Report, *options: str) -> None:
-    """``docker compose up`` in order of dependence, telling each container's change of state."""
+def launch(variables: Mapping[str, str], report: Report, *options: str) -> None:
+    """``docker compose up`` in order of dependence, telling each container's change of state, until all are ready.
+
+    Our own image is built anew (from its cache, if nothing changed) where its base is here.
+
+    Raises:
+        StackError: a container failed, or is not ready in time; the message names it.
+    """
     shown: dict[str, str] = {}
-    with docker.started("up", "--detach", "--remove-orphans", *options) as starting:
+    build = ["--build"] if docker.local(variables["PYTHON_IMAGE"]) else []
+    with docker.started("up", "--detach", "--remove-orphans", *build, *options) as starting:
         while starting.process.poll() is None:
             time.sleep(PROGRESS_SECONDS)
             tell_changes(shown, report)
         if starting.process.returncode != 0:
             raise StackError(f"docker compose up: {why_it_failed() or docker.last_line(starting.said())}")
+    wait_until_ready(shown, report)
+
+
+def wait_until_ready(shown: dict[str, str], report: Report) -> None:
+    """Wait for what no other container waited for: the last one-shots, and health checks."""
+    until = time.monotonic() + READY_SECONDS
+    while not all(map(ready, docker.containers())):
+        if failure := why_it_failed():
+            raise StackError(f"docker compose up: {failure}")
+        if time.monotonic() > until:
+            waiting = ", ".join(each["Service"] for each in docker.containers() if not ready(each))
+            raise StackError(
+                f"docker compose up: {waiting} not ready within {READY_SECONDS} s; see docker compose logs"
+            )
+        tell_changes(shown, report)
+        time.sleep(PROGRESS_SECONDS)
     tell_changes(shown, report)
+
+
+def ready(container: Mapping[str, Any]) -> bool:
+    """A one-shot that has done its work, or a server that is healthy."""
+    if container["Service"] in ONE_SHOTS:
+        return container["State"] == "exited" and container["ExitCode"] == 0
+    return container["State"] == "running" and container["Health"] in ("", "healthy")
 
 
 def tell_changes(shown: dict[str, str], report: Report) -> None:

@@ -29,7 +29,7 @@ def apply(api: Api, folder: Path, report: Report) -> None:
     report(f"saved objects: {len(objects)}")
     for kind, path in (("connectors", "/api/actions/connector"), ("alerting_rules", "/api/alerting/rule")):
         for file in sorted((folder / kind).glob("*.json")):
-            put(api, f"{path}/{file.stem}", read_json(file))
+            put(api, path, read_json(file))
             report(f"{kind}: {file.stem}")
 
 
@@ -157,15 +157,17 @@ def import_objects(api: Api, objects: list[Object]) -> None:
 
 
 def put(api: Api, path: str, body: Object) -> None:
-    """Make the connector or rule at ``path`` be ``body``: what may not change once it exists is sent at birth only."""
+    """Make the connector or rule of ``body``'s id be ``body``: what may not change later is sent at its birth only."""
+    given = {name: value for name, value in body.items() if name != "id"}
+    where = f"{path}/{body['id']}"
     try:
-        api.call("GET", path)
+        api.call("GET", where)
     except RefusedError as error:
         if error.status != 404:
             raise
-        api.call("POST", path, body)
+        api.call("POST", where, given)
         return
-    api.call("PUT", path, {name: value for name, value in body.items() if name not in BORN_WITH})
+    api.call("PUT", where, {name: value for name, value in given.items() if name not in BORN_WITH})
 
 
 # Kibana refuses these in an update.

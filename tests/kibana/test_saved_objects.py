@@ -28,7 +28,7 @@ def test_every_asked_for_object_is_there() -> None:
         for kind in KINDS
     }
     assert titles == {
-        "index-pattern": ["christmas-audit-*", "christmas-dead-letters-*", "christmas-logs-*"],
+        "index-pattern": ["christmas-alerts", "christmas-audit-*", "christmas-dead-letters-*", "christmas-logs-*"],
         "search": ["Audit", "By trace id", "Dead letters", "Errors of a service", "Orders of a user", "Slow requests"],
         "dashboard": ["Ads funnel", "Operations overview", "Pipeline health", "Service detail", "Trace investigation"],
     }  # fmt: skip

@@ -27,7 +27,6 @@ ROOT = Path(__file__).parents[2]
 COPIED = ("elasticsearch", "ilm_policies", "kibana", "logstash", "filebeat", "python_shipper", "examples", "secrets")
 FILES = ("docker-compose.yml", ".env.example", "Dockerfile", ".dockerignore", "pyproject.toml", "constraints.txt")
 AWKWARD = """a$b"c'd`e\\f #g%h&i{j}"""
-ONE_SHOTS = ("certificates", "setup", "kibana-setup")
 SERVERS = ("elasticsearch", "logstash", "kibana", "filebeat")
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("docker", "go", "root"), pytest.mark.timeout(1200)]
@@ -119,14 +118,14 @@ def test_is_usable_here(stack: Stack) -> None:
 
 
 def test_each_waits_for_what_it_needs(stack: Stack) -> None:
-    started = {service: times(stack, service)[0] for service in (*SERVERS, *ONE_SHOTS)}
-    finished = {service: times(stack, service)[1] for service in ONE_SHOTS}
+    started = {service: times(stack, service)[0] for service in (*SERVERS, *elk.ONE_SHOTS)}
+    finished = {service: times(stack, service)[1] for service in elk.ONE_SHOTS}
     assert finished["certificates"] < started["elasticsearch"]
     assert finished["setup"] < min(started["logstash"], started["kibana"])
     assert started["kibana-setup"] > started["kibana"]
     assert started["filebeat"] > started["logstash"]
-    assert {service: stack.container(service)["State"]["ExitCode"] for service in ONE_SHOTS} == dict.fromkeys(
-        ONE_SHOTS, 0
+    assert {service: stack.container(service)["State"]["ExitCode"] for service in elk.ONE_SHOTS} == dict.fromkeys(
+        elk.ONE_SHOTS, 0
     )
 
 
@@ -140,7 +139,7 @@ def test_reports_progress_and_where_the_password_is(stack: Stack) -> None:
 
 
 def test_every_service_is_hardened(stack: Stack) -> None:
-    for service in (*SERVERS, *ONE_SHOTS):
+    for service in (*SERVERS, *elk.ONE_SHOTS):
         made = stack.container(service)
         assert made["HostConfig"]["CapDrop"] == ["ALL"], service
         assert made["HostConfig"]["SecurityOpt"] == ["no-new-privileges:true"], service
@@ -150,7 +149,7 @@ def test_every_service_is_hardened(stack: Stack) -> None:
 
 def test_no_password_in_the_environment_or_command_of_a_container(stack: Stack) -> None:
     known = secrets.read(stack.settings.secrets_dir / secrets.PASSWORDS).values()
-    for service in (*SERVERS, *ONE_SHOTS):
+    for service in (*SERVERS, *elk.ONE_SHOTS):
         shown = json.dumps(stack.container(service)["Config"], ensure_ascii=False)
         assert not [password for password in known if json.dumps(password)[1:-1] in shown], service
 

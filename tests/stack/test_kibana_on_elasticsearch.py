@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.kibana import samples
+from tests.kibana.test_apply import RULES
 from tests.kibana.test_queries import PANELS, SEARCHES, check_panel, check_search
 from tests.stack.elasticsearch import Server
 
@@ -39,3 +40,10 @@ def test_a_saved_search_finds_its_lines(id_: str, search: Any) -> None:
 @pytest.mark.parametrize("name", PANELS)
 def test_a_panel_shows_its_figures(name: str, search: Any) -> None:
     check_panel(name, search)
+
+
+@pytest.mark.needs("whole-elasticsearch")
+@pytest.mark.parametrize("name", [name for name, rule in RULES.items() if rule["rule_type_id"] == ".es-query"])
+def test_a_rules_query_is_accepted(name: str, elasticsearch: Server, search: Any) -> None:
+    query = RULES[name]["params"]["esqlQuery"]["esql"]
+    assert "columns" in elasticsearch.api().call("POST", "/_query", {"query": query})
