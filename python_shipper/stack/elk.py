@@ -106,8 +106,8 @@ def wait_until_ready(shown: dict[str, str], report: Report) -> None:
 def ready(container: Mapping[str, Any]) -> bool:
     """A one-shot that has done its work, or a server that is healthy."""
     if container["Service"] in ONE_SHOTS:
-        return container["State"] == "exited" and container["ExitCode"] == 0
-    return container["State"] == "running" and container["Health"] in ("", "healthy")
+        return bool(container["State"] == "exited" and container["ExitCode"] == 0)
+    return bool(container["State"] == "running" and container["Health"] in ("", "healthy"))
 
 
 def tell_changes(shown: dict[str, str], report: Report) -> None:
