@@ -19,7 +19,6 @@ from python_shipper.cli import printing
 from python_shipper.errors import StackError
 from python_shipper.settings import Settings
 from python_shipper.stack import embedded
-from python_shipper.store import open_store
 from python_shipper.store.traces import find_trace
 
 SETTLE_SECONDS = 30.0
@@ -103,7 +102,7 @@ def drive(runner: ModuleType, gateway: str, seconds: float, rate: float) -> dict
 
 def conclude(settings: Settings, trace_id: str | None) -> int:
     """Account for every line, and show a failed order's trace; the exit code."""
-    store = open_store(settings)
+    store = stack.open_logs(settings)
     try:
         rows = verify(settings, store, SETTLE_SECONDS)
         found = find_trace(store, trace_id) if trace_id else None
@@ -122,7 +121,7 @@ def conclude(settings: Settings, trace_id: str | None) -> int:
 
 def addresses(settings: Settings, trace_id: str | None) -> Iterator[tuple[str, str]]:
     """Where to look further."""
-    url = embedded.status(settings).get("url") if settings.stack != "elk" else settings.elasticsearch_url
+    url = embedded.status(settings).get("url")
     if url:
         yield "dashboard", f"{url}/"
     if trace_id:

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from python_shipper.settings import Settings
-from python_shipper.store import Store, open_store
+from python_shipper.stack import open_logs
+from python_shipper.store import Store
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
@@ -20,7 +21,7 @@ Query = Annotated[str, typer.Argument(metavar="[QUERY]", help=QUERY_HELP, show_d
 @contextmanager
 def opened(settings: Settings | None = None) -> Iterator[Store]:
     """The store that the environment points at, closed afterwards."""
-    store = open_store(settings or Settings.from_environment())
+    store = open_logs(settings or Settings.from_environment())
     try:
         yield store
     finally:

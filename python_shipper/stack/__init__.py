@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from python_shipper.errors import StackError
 from python_shipper.settings import Settings
 from python_shipper.stack.ports import free_port
+from python_shipper.store import Store, open_store
 
 Report = Callable[[str], None]
 EXTRAS = {"embedded": "embedded,dashboard"}
@@ -102,6 +103,30 @@ def status(settings: Settings) -> dict[str, Any]:
         return {"stack": "embedded", **engine("embedded").status(settings)}
     choice = choose(settings)
     return {"stack": choice.name, "reason": choice.reason, **engine(choice.name).status(settings)}
+
+
+def open_logs(settings: Settings) -> Store:
+    """The store of the stack that is used here; where ELASTICSEARCH_URL is set, that one.
+
+    Raises:
+        ShipperError: it cannot be opened.
+    """
+    if not settings.elasticsearch_url and reads_elk(settings):
+        opened: Store = engine("elk").store(settings)
+        return opened
+    return open_store(settings)
+
+
+def reads_elk(settings: Settings) -> bool:
+    """Whether logs are in this machine's ELK stack: insisted on, or it runs and the embedded one does not."""
+    if settings.stack:
+        return settings.stack == "elk"
+    if engine("embedded").running(settings) or not settings.secrets_dir.exists():
+        return False
+    try:
+        return bool(engine("elk").status(settings)["running"])
+    except StackError:  # no Docker that answers
+        return False
 
 
 def for_demo(settings: Settings) -> Settings:

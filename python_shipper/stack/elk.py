@@ -11,6 +11,7 @@ from python_shipper.errors import StackError
 from python_shipper.settings import Settings
 from python_shipper.stack import certificates, docker, doctor, secrets, sentinel
 from python_shipper.stack.api import Api
+from python_shipper.store import Store
 
 Report = Callable[[str], None]
 PROGRESS_SECONDS = 2
@@ -150,6 +151,28 @@ def state(container: dict[str, Any]) -> str:
     """One container's state in Docker's words, with its health or its exit code."""
     detail = container["ExitCode"] if container["State"] == "exited" else container["Health"]
     return f"{container['State']} ({detail})" if detail != "" else str(container["State"])
+
+
+def store(settings: Settings) -> Store:
+    """The logs in this stack's Elasticsearch, as the user that may read them all.
+
+    Raises:
+        StackError: its passwords are not here.
+    """
+    if not secrets.read(settings.secrets_dir / secrets.PASSWORDS):
+        raise StackError(f"{settings.secrets_dir / secrets.PASSWORDS}: not found; start the stack with shipper up")
+    return store_at(elasticsearch(settings.secrets_dir, docker.variables()))
+
+
+def store_at(server: Api) -> Store:
+    """The logs in the Elasticsearch that ``server`` talks to."""
+    from elasticsearch import Elasticsearch
+
+    from python_shipper.store.elasticsearch import ElasticsearchStore
+
+    # The client's own basic_auth takes ASCII passwords only.
+    client = Elasticsearch(server.url, headers=server.signed_in(), ssl_context=server.tls())
+    return ElasticsearchStore(client, server.url)
 
 
 def elasticsearch(folder: Path, variables: dict[str, str]) -> Api:

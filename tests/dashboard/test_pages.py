@@ -33,6 +33,7 @@ def test_the_newest_lines_come_first_with_links_to_older_ones(client: TestClient
 def test_a_search_keeps_its_question(client: TestClient) -> None:
     page = client.get("/", params={"q": "level:error rejected", "since": "15m"}).text
     assert rows(page) == ["order rejected"]
+    assert "order <mark>rejected</mark>" in page
     assert 'value="level:error rejected"' in page
     assert '<option value="15m" selected>' in page
 
