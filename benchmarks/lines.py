@@ -1,4 +1,4 @@
-"""ECS lines of about 470 bytes, as services of this project write them, spread over whole UTC days before today."""
+"""ECS lines of about 470 bytes, as services of this project write them, spread over whole UTC days up to this one."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ WORDS = [
     "inventory",
     "updated",
 ]
-START_MS = now_ms() // DAY_MS * DAY_MS - DAY_MS
+START_MS = now_ms() // DAY_MS * DAY_MS  # the last day, today; a line may be up to a day ahead of the clock
 
 
 def write_lines(folder: Path, count: int, days: int) -> list[str]:
     """Write ``count`` lines into one file a service; returns some of their trace ids.
 
-    With more than one day, the days reach back from yesterday; START_MS is then the last of them.
+    With more than one day, the days reach back from today.
     """
     folder.mkdir()
     chance, traces, trace = random.Random(3), [], ""

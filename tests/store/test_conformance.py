@@ -6,6 +6,7 @@ where Elasticsearch can be had. SHIPPER_CONFORMANCE_DOCUMENTS sets the number of
 
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,9 +62,10 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, St
 
     with elasticsearch.running() as server:
         server.apply()
-        client = Elasticsearch(
-            server.url, basic_auth=("admin", elasticsearch.PASSWORD), ca_certs=str(server.authority), request_timeout=60
-        )
+        # The client encodes credentials as ASCII; the password of the tests is not.
+        authority = base64.b64encode(f"admin:{elasticsearch.PASSWORD}".encode()).decode()
+        headers = {"authorization": f"Basic {authority}"}
+        client = Elasticsearch(server.url, headers=headers, ca_certs=str(server.authority), request_timeout=60)
         rows = corpus(DOCUMENTS)
         actions = (
             {"_op_type": "create", "_index": index, "_id": identity, "_source": document}
