@@ -21,6 +21,7 @@ from python_shipper.settings import Settings
 from python_shipper.stack import embedded
 from python_shipper.store.traces import find_trace
 
+ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SETTLE_SECONDS = 30.0
 GENTLE_RATE = 2.0  # requests a second while somebody looks around
 
@@ -31,7 +32,8 @@ def run(settings: Settings, seconds: float, rate: float, interactive: bool) -> i
     Raises:
         StackError: the stack or the services cannot be started.
     """
-    signal.signal(signal.SIGTERM, interrupted)
+    for number in ENDS[1:]:
+        signal.signal(number, interrupted)
     runner = examples("run")
     with started(settings) as settings, services(runner, settings) as gateway:
         say(f"driving {rate:g} requests a second for {seconds:g} s through gateway → orders → analysis_engine …")
@@ -70,7 +72,7 @@ def started(settings: Settings) -> Iterator[Settings]:
         engine.up(settings, say)
         yield settings
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):  # a second Ctrl-C must not leave half of it running
+        for number in ENDS:  # a second Ctrl-C must not leave half of it running
             signal.signal(number, signal.SIG_IGN)
         if not before or choice.name == "embedded":
             engine.down(settings, say)
@@ -129,7 +131,7 @@ def addresses(settings: Settings, trace_id: str | None) -> Iterator[tuple[str, s
 
 
 def interrupted(number: int, frame: FrameType | None) -> NoReturn:
-    """SIGTERM stops the demo as Ctrl-C does."""
+    """SIGTERM, and the terminal's end, stop the demo as Ctrl-C does."""
     raise KeyboardInterrupt
 
 

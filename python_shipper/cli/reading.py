@@ -34,6 +34,14 @@ def search(
 ) -> None:
     """Search the logs of all services. Prints the newest matching lines, the oldest of them first.
 
+    \b
+    timeout                           the word is in the message; several words: all of them
+    "connection refused"              these words in this order
+    level:error service:orders        a field's value: level, service, trace_id, user_id, order_id, error_type, …
+    http.response.status_code:502     or any ECS field
+    duration:>0.5                     longer than half a second; a range: duration:[0.1 TO 0.5]
+    level:(error OR warning) -timeout one or the other, but without the word
+
     Example: shipper search 'level:error service:orders timeout' --since 1h
     """
     now = now_ms()

@@ -22,7 +22,7 @@ router = APIRouter(responses=documented(400, 401, 413, 421, 503, 504))
 
 
 class SearchBody(BaseModel):
-    """The part of Elasticsearch's `_search` body that is taken; what the parts may hold is said in the README."""
+    """The part of Elasticsearch's `_search` body that is taken; anything else in it or its parts is refused by name."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 

@@ -41,7 +41,7 @@ class Searches:
             raise RequestError(504, f"no answer within {self.seconds:g} s", "search", "narrow the time range") from None
         except QueryError as error:
             raise RequestError(
-                400, str(error), "query", "correct the query; the README lists what is supported"
+                400, str(error), "query", "correct the query; shipper search --help shows the language"
             ) from None
         except RecursionError:
             raise RequestError(400, "nested too deeply", "query", "nest fewer clauses") from None
