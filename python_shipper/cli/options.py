@@ -15,7 +15,7 @@ from python_shipper.store import Store
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 QUERY_HELP = "What to look for: words of the message, and fields as in level:error service:orders duration:>0.5"
-Query = Annotated[str, typer.Argument(metavar="[QUERY]", help=QUERY_HELP, show_default=False)]
+Query = Annotated[str, typer.Argument(metavar="QUERY", help=QUERY_HELP, show_default=False)]
 
 
 @contextmanager

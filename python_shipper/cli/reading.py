@@ -43,7 +43,7 @@ def search(
     level:(error OR warning) -timeout one or the other, but without the word
 
     Example: shipper search 'level:error service:orders timeout' --since 1h
-    """
+    """  # noqa: D301 - the backspace is click's mark for a paragraph to leave as it is
     now = now_ms()
     until_ms = moment(until, now, "--until") if until else None
     with opened() as store:
