@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import codecs
 import json
+import math
 from typing import Any, NoReturn
 
 import orjson
+
+from python_shipper.core.values import text_of
 
 MAX_BYTES = 10_485_760  # Filebeat's message_max_bytes: a longer line arrives cut there
 MAX_DEPTH = 1000  # Jackson's limit on nesting
@@ -44,7 +47,7 @@ def parse(text: str) -> Any:
         ValueError: not strict JSON, or nested deeper than 1,000.
     """
     try:
-        value = json.loads(text, parse_constant=refuse, parse_int=integer)
+        value = json.loads(text, parse_constant=refuse, parse_int=integer, parse_float=real)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if text.count("{") + text.count("[") > MAX_DEPTH and depth(value) > MAX_DEPTH:
@@ -60,6 +63,12 @@ def refuse(constant: str) -> NoReturn:
 def integer(digits: str) -> int | str:
     """The integer, or its text when no number type could hold it."""
     return int(digits) if len(digits) <= LONGEST_INTEGER else digits
+
+
+def real(digits: str) -> float | str:
+    """The number, or ``Infinity`` with its sign where no double holds it."""
+    number = float(digits)
+    return number if math.isfinite(number) else text_of(number)
 
 
 def depth(value: Any) -> int:

@@ -27,6 +27,7 @@ from python_shipper.errors import ConfigurationError
 
 TIMESTAMP_NAMES = ("@timestamp", "timestamp")
 DAY_MS = 86_400_000
+NO_SERVICE: Event = {}
 POLICY = "christmas-logs-30d.json"
 OUR_FILE = re.compile(r"(?:.*/)?([a-z0-9][a-z0-9_-]{0,63})(?:\.[0-9]+)?\.ecs\.log(?:\.[0-9]{6})?", re.DOTALL)
 
@@ -85,7 +86,7 @@ class Pipeline:
 
     def _quickly(self, document: Event, todo: quick.Todo, line: bytes, source: Source, now_ms: int) -> Routed:
         ms = stored_ms(document["@timestamp"])
-        index = log_index(document["service"]["name"] if "service" in document else None, ms // DAY_MS)
+        index = log_index(document.get("service", NO_SERVICE).get("name"), ms // DAY_MS)
         judged = self._too_old_or_ahead(ms, index, now_ms)
         if judged:
             return self._dead_letter(decode.line_text(line), judged, source, now_ms)

@@ -21,6 +21,7 @@ from python_shipper.core.values import LONG_MAX, LONG_MIN, ip, moment_ms
 
 Test = Callable[[Any], bool]
 Todo = list[tuple[Event, str, Field]]
+KEYWORD = object()  # most leaves: a keyword that masking leaves alone, tested without a call
 CHARACTERS = contract().limits.keyword_characters
 SECOND = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}")
 MILLISECONDS = re.compile(r"\.[0-9]{3}Z")
@@ -97,7 +98,8 @@ class Checked:
         node = self._plan
         for folder in folders:
             node = node.setdefault(folder, {})
-        node[last] = (test_of(field), None if untouched(field) else field)
+        test = test_of(field)
+        node[last] = KEYWORD if test is is_keyword and untouched(field) else (test, None if untouched(field) else field)
 
     def todo(self, line: Event) -> Todo | None:
         """What masking must look at, when the line is in stored form, has its id and its version; else None."""
@@ -125,7 +127,10 @@ def fits(node: Event, plan: dict[str, Any], todo: Todo) -> bool:
     """Whether every key of ``node`` is in ``plan`` and its value in stored form; fills ``todo``."""
     for key, value in node.items():
         want = plan.get(key)
-        if type(want) is dict:
+        if want is KEYWORD:
+            if type(value) is not str or len(value) > CHARACTERS:
+                return False
+        elif type(want) is dict:
             if type(value) is not dict or not value or not fits(value, want, todo):
                 return False
         elif want is None or not want[0](value):

@@ -3,11 +3,15 @@
 import json
 from typing import Any
 
+import orjson
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from python_shipper.agent import decode
 from python_shipper.agent.pipeline import Pipeline, Source
 from python_shipper.core.clock import parsed_ms
+from python_shipper.core.ulid import is_ulid
 
 NOW = parsed_ms("2026-11-22T06:00:00Z")
 SOURCE = Source("/var/log/app/orders.ecs.log", "ab" * 32, 128)
@@ -61,3 +65,36 @@ def test_the_quick_way_leaves_anything_unusual_to_the_careful_one(pipeline: Pipe
 
 def test_every_invalid_byte_is_one_replacement_character() -> None:
     assert decode.line_text(b"a\xe2\x82b\xf0\x9f\x98c\xff") == "a\ufffd\ufffdb\ufffd\ufffd\ufffdc\ufffd"
+
+
+KEYS = st.sampled_from(
+    "@timestamp message service event id name log level log.level labels christmas extra bid price duration user phone"
+    " tags http response status_code ecs.version host ip".split()
+)
+LEAVES = st.one_of(
+    st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.floats(allow_nan=False), st.text(max_size=20),
+    st.sampled_from(["2026-11-22T05:21:40.123Z", "9.4.0", "01KAN0000000000000000000AB", "kim@example.com", "10.0.0.1"]),
+)  # fmt: skip
+OBJECTS = st.dictionaries(
+    KEYS, st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4)),
+    max_size=6,
+)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(OBJECTS, st.booleans())
+def test_any_object_gives_one_document_the_same_on_both_ways(given: dict[str, Any], on_top: bool) -> None:
+    pipeline = Pipeline()
+    raw = json.dumps({**EMITTED, **given} if on_top else given).encode()
+    routed = pipeline.process(raw, SOURCE, NOW)
+    assert routed == pipeline._carefully(raw, SOURCE, NOW)
+    assert is_ulid(routed.id) and routed.document["event"]["id"] == routed.id
+    orjson.dumps(routed.document)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=60))
+def test_any_bytes_give_one_document(raw: bytes) -> None:
+    routed = Pipeline().process(raw, SOURCE, NOW)
+    assert routed.index == "christmas-dead-letters-2026.11.22"
+    orjson.dumps(routed.document)

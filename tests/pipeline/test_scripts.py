@@ -46,7 +46,7 @@ def test_a_refused_document_becomes_a_dead_letter() -> None:
     index, letter, document = ruby(REFUSED, str(SCRIPTS / "dead_letter.rb"))
     assert index == "christmas-dead-letters-2026.11.22"
     assert letter == document["event"]["id"] == ruby(REFUSED, str(SCRIPTS / "dead_letter.rb"))[1]
-    assert document["christmas"]["dead_letter"] == {"reason": "refused", "index": "christmas-logs-a-2026.11.22"}
+    assert document["christmas"]["dead_letter"] == {"reason": "mapping", "index": "christmas-logs-a-2026.11.22"}
     assert document["error"]["message"] == "bad ***.com"
     assert json.loads(document["message"])["message"] == "m"
     assert document["log"] == {"file": {"path": "/x/a.ecs.log"}, "offset": 5}

@@ -47,7 +47,7 @@ module Shipper
       letter = Ids.hashed(Source.new("", index, id), "", nil)
       fields = { "@timestamp" => Moment.text(now_ms), "message" => @extra.cut(@masker.text(JSON.generate(document))),
                  "ecs.version" => @contract.ecs_version, "event.id" => letter,
-                 "christmas.dead_letter.reason" => "refused", "christmas.dead_letter.index" => index,
+                 "christmas.dead_letter.reason" => "mapping", "christmas.dead_letter.index" => index,
                  "error.message" => @extra.cut(@masker.text(reason)), "service.name" => document.dig("service", "name"),
                  "log.file.path" => document.dig("log", "file", "path"), "log.offset" => document.dig("log", "offset") }
       ["christmas-dead-letters-#{Names.day(now_ms)}", letter, nested(fields.compact)]

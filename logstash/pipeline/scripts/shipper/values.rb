@@ -53,6 +53,7 @@ module Shipper
     NUMBER_TEXT = /\A-?[0-9]{1,15}(?:\.[0-9]{1,15})?\z/.freeze
     OCTET = /25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9]/.freeze
     IPV4 = /\A(?:#{OCTET})(?:\.(?:#{OCTET})){3}\z/.freeze
+    FLOAT = /\A(-?)([0-9]+)\.([0-9]+)(?:e([+-]?[0-9]+))?\z/i.freeze
     HEX_GROUP = /\A[0-9A-Fa-f]{1,4}\z/.freeze
 
     module_function
@@ -67,14 +68,24 @@ module Shipper
       end
     end
 
-    # As Python has it: an exponent from 1e16 on (JRuby starts later), and no `.0` before it.
+    # As Python writes it, whatever this Ruby does: an exponent below 1e-4 and from 1e16 on.
     def float_text(value)
-      text = value.to_s.sub(".0e", "e")
-      return text if text.include?("e") || value.abs < 1e16 || value.infinite?
+      sign, whole, fraction, exponent = value.to_s.match(FLOAT)&.captures
+      return value.to_s unless whole # the infinities
 
-      sign, digits = text.delete_suffix(".0").match(/(-?)([0-9]+)/).captures
-      first, *more = digits.sub(/0+\z/, "").chars
-      format("%s%s%s%se+%02d", sign, first, more.empty? ? "" : ".", more.join, digits.length - 1)
+      digits = (whole + fraction).sub(/\A0+/, "")
+      point = digits.length - fraction.length + exponent.to_i
+      digits = digits.sub(/0+\z/, "")
+      digits.empty? ? "0.0" : sign + placed(digits, point)
+    end
+
+    # `digits` with the decimal point behind the first `point` of them.
+    def placed(digits, point)
+      return "#{digits[0]}#{".#{digits[1..]}" if digits[1]}#{format('e%+03d', point - 1)}" if point > 16 || point < -3
+      return "0.#{'0' * -point}#{digits}" if point <= 0
+      return "#{digits.ljust(point, '0')}.0" if digits.length <= point
+
+      "#{digits[0, point]}.#{digits[point..]}"
     end
 
     def keyword(value, most)
