@@ -17,7 +17,7 @@ Subs = dict[str, Aggregation]
 Key = str | int | float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Bucket:
     """The documents of one bucket: their number, and the parts of the nested aggregations."""
 
@@ -36,6 +36,8 @@ def ask_subs(subs: Subs) -> dict[str, Any]:
 
 def read_bucket(answer: Any, subs: Subs) -> Bucket:
     """A bucket from tantivy's."""
+    if not subs:
+        return Bucket(int(answer["doc_count"]), {})
     parts = {name: sub.read(answer[name]) for name, sub in subs.items() if name in answer}
     return Bucket(int(answer["doc_count"]), parts)
 
@@ -59,6 +61,8 @@ def merge_buckets(one: Buckets, other: Buckets, subs: Subs) -> Buckets:
 
 def show_bucket(bucket: Bucket, subs: Subs) -> dict[str, Any]:
     """A bucket's number and nested aggregations as Elasticsearch shows them."""
+    if not subs:
+        return {"doc_count": bucket.count}
     return {"doc_count": bucket.count, **show_parts(bucket.parts, subs)}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from bisect import bisect_right
 from collections.abc import Callable
 from datetime import datetime
 from functools import cache, lru_cache
@@ -30,7 +31,7 @@ def tantivy_schema() -> tantivy.Schema:
     builder = tantivy.SchemaBuilder()
     for name in (schema.INDEX, schema.PRESENT):
         builder.add_text_field(name, stored=name == schema.INDEX, fast=True, tokenizer_name="raw", index_option="basic")
-    for name in (schema.SEGMENT, schema.OFFSET):
+    for name in (schema.SEGMENT, schema.OFFSET, schema.ORDER):
         builder.add_integer_field(name, fast=True)
     builder.add_bytes_field(schema.SOURCE, stored=True)
     for field in schema.mapping().values():
@@ -100,6 +101,7 @@ def columns(index: str, document: dict[str, Any], source: bytes, segment: int, o
     row.add_text(schema.INDEX, index)
     row.add_integer(schema.SEGMENT, segment)
     row.add_integer(schema.OFFSET, offset)
+    row.add_integer(schema.ORDER, order(identity(document)))
     row.add_bytes(schema.SOURCE, source)
     fill(row, document, plan(), row.add_text)
     return row
@@ -233,6 +235,27 @@ def identity(document: dict[str, Any]) -> str:
     """``event.id`` of a document."""
     event = document.get("event")
     return str(event["id"] if isinstance(event, dict) and "id" in event else document[schema.ID])
+
+
+ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+DIGITS = str.maketrans(ALPHABET, "0123456789abcdefghijklmnopqrstuv")
+LETTERS = frozenset(ALPHABET)
+ORDER_CHARACTERS = 12  # 60 bits: all of a ULID's time, and the first ten of its random bits
+
+
+def order(identity: str) -> int:
+    """A number that is not greater than another's if the id is not: the first characters of a ULID as a number."""
+    head = identity[:ORDER_CHARACTERS]
+    if LETTERS.issuperset(head) and len(head) == ORDER_CHARACTERS:
+        return int(head.translate(DIGITS), 32)
+    number = 0
+    for place, char in enumerate(head):
+        below = bisect_right(ALPHABET, char)
+        if char not in ALPHABET:  # after all that go on from the character below it, or before all
+            bits = 5 * (ORDER_CHARACTERS - place)
+            return (number << bits) + ((below << (bits - 5)) - 1 if below else 0)
+        number = number << 5 | (below - 1)
+    return number << 5 * (ORDER_CHARACTERS - len(head))
 
 
 def as_text(value: Any) -> str:

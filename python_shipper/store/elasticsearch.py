@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from elasticsearch import ApiError, Elasticsearch, TransportError
 
@@ -12,6 +14,8 @@ from python_shipper.settings import Settings
 from python_shipper.store import IndexInfo, request
 from python_shipper.store.buckets import show_parts
 from python_shipper.store.days import Pattern
+
+ANSWER_SECONDS = 60
 
 
 class ElasticsearchStore:
@@ -24,14 +28,21 @@ class ElasticsearchStore:
     def open(cls, settings: Settings) -> ElasticsearchStore:
         """The store at ``ELASTICSEARCH_URL``; credentials may stand in the address.
 
+        Its certificate is checked by our own authority where ``secrets_dir`` has one, else by the system's.
+
         Raises:
             ConfigurationError: the address is none.
         """
-        url = str(settings.elasticsearch_url)
+        url = urlsplit(str(settings.elasticsearch_url))
+        authority = settings.secrets_dir / "ca.crt"
+        options: dict[str, Any] = {"headers": signed_in(url)}
+        if url.scheme == "https" and authority.exists():
+            options["ca_certs"] = str(authority)
+        where = urlunsplit(url._replace(netloc=url.netloc.rpartition("@")[2]))
         try:
-            return cls(Elasticsearch(url), url.rpartition("@")[2])
+            return cls(Elasticsearch(where, request_timeout=ANSWER_SECONDS, **options), where)
         except ValueError as error:
-            raise ConfigurationError(f"ELASTICSEARCH_URL: {error}") from error
+            raise ConfigurationError(f"ELASTICSEARCH_URL: {error}; e.g. https://localhost:9200") from error
 
     def search(self, index: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """See :meth:`python_shipper.store.Store.search`."""
@@ -69,6 +80,14 @@ class ElasticsearchStore:
     def close(self) -> None:
         """Close the connections."""
         self.client.close()
+
+
+def signed_in(url: SplitResult) -> dict[str, str]:
+    """The header for the credentials in an address; the client itself would refuse a password beyond ASCII."""
+    if url.username is None:
+        return {}
+    pair = f"{unquote(url.username)}:{unquote(url.password or '')}"
+    return {"authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
 
 
 def reason(error: ApiError) -> str:

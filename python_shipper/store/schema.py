@@ -17,8 +17,8 @@ from python_shipper.errors import StoreError
 
 TYPES = ("date", "keyword", "wildcard", "match_only_text", "long", "double", "boolean", "ip", "flattened")
 # Our own columns: the index a document belongs to, the source it is answered with, where its line came from, which
-# analysed fields it has (they have no column to ask), all for the reader and the writer of this package.
-INDEX, SOURCE, SEGMENT, OFFSET, PRESENT = "_index", "_source", "_segment", "_offset", "_field_names"
+# analysed fields it has (they have no column to ask), and a number that orders it as its id does (ties aside).
+INDEX, SOURCE, SEGMENT, OFFSET, PRESENT, ORDER = "_index", "_source", "_segment", "_offset", "_field_names", "_order"
 ID = "event.id"
 KEYED = "._keyed"
 BUCKET = "._bucket"

@@ -42,6 +42,11 @@ class OpenDay:
     columns: frozenset[str]
     stamp: tuple[int, int, int]
 
+    def renewed(self, stamp: tuple[int, int, int]) -> OpenDay:
+        """The same index at its last commit."""
+        self.index.reload()
+        return OpenDay(self.day, self.index, self.index.searcher(), self.columns, stamp)
+
     def compiled(self, node: Node) -> Query:
         """``node`` for this day's index."""
         return Compiler(self.index, self.searcher, self.columns).query(node)
@@ -94,17 +99,17 @@ class TantivyStore:
 
     def hits(self, days: list[tuple[OpenDay, Node]], asked: Request) -> dict[str, Any]:
         """The ``hits`` object."""
-        best: list[hits.Hit] = []
+        wanted, found, total = asked.offset + asked.size, [], 0
         for day, node in days:
+            if not wanted:
+                total += day.count(node)
+                continue
             after = [hits.beyond(asked.sort, asked.after)] if asked.after else []
-            best += hits.best(day, all_of((node, *after)), asked.sort, asked.offset + asked.size)
-        best = hits.sorted_hits(best, asked.sort)[asked.offset : asked.offset + asked.size]
-        shown = {"max_score": None, "hits": [hits.answer(hit, asked) for hit in best]}
-        if asked.total is False:
-            return shown
-        count = sum(day.count(node) for day, node in days)
-        capped = asked.total is not True and count > asked.total
-        return {"total": {"value": asked.total if capped else count, "relation": "gte" if capped else "eq"}, **shown}
+            some, count = hits.candidates(day, all_of((node, *after)), asked.sort, wanted)
+            found += some
+            total += day.count(node) if after and asked.total is not False else count
+        best = hits.best(found, asked.sort, asked.offset, asked.size)
+        return {**counted(total, asked.total), "max_score": None, "hits": [hits.answer(hit, asked) for hit in best]}
 
     def narrowed(self, day: OpenDay, wanted: Pattern, node: Node) -> Node:
         """``node``, with a condition on the index name where a day holds other indices too."""
@@ -117,19 +122,28 @@ class TantivyStore:
         """The days, opened, that may hold an index of the pattern and documents in the query's time, oldest first."""
         low, high = time_span(node)
         days = (day for day in kept_days(self.root) if wanted.may_match(day))
-        return [self.opened(day) for day in days if day.start_ms + DAY_MS > low and day.start_ms <= high]
+        asked = [day for day in days if day.start_ms + DAY_MS > low and day.start_ms <= high]
+        return [opened for day in asked if (opened := self.opened(day)) is not None]
 
-    def opened(self, day: Day) -> OpenDay:
-        """A day as it is on disk now."""
-        stamp = stamped(day.folder(self.root))
-        with self.lock:
-            known = self.days.pop(day, None)
-            if known is None or known.stamp != stamp:
-                known = open_day(day, self.root, stamp)
-            self.days[day] = known
-            while len(self.days) > OPEN_DAYS:
-                self.days.popitem(last=False)
-            return known
+    def opened(self, day: Day) -> OpenDay | None:
+        """A day as it is on disk now; None if it has just been deleted."""
+        folder = day.folder(self.root)
+        try:
+            stamp = stamped(folder)
+            with self.lock:
+                known = self.days.pop(day, None)
+                if known is None:
+                    known = open_day(day, folder, stamp)
+                elif known.stamp != stamp:
+                    known = known.renewed(stamp)
+                self.days[day] = known
+                while len(self.days) > OPEN_DAYS:
+                    self.days.popitem(last=False)
+                return known
+        except (OSError, ValueError):
+            if (folder / "meta.json").exists():
+                raise
+            return None
 
     def indices(self, pattern: str = "christmas-*") -> list[IndexInfo]:
         """See :meth:`python_shipper.store.Store.indices`; a day's size is shared among its indices by documents."""
@@ -147,6 +161,15 @@ class TantivyStore:
             self.days.clear()
 
 
+def counted(total: int, limit: int | bool) -> dict[str, Any]:
+    """The ``total`` of a response, as far as ``track_total_hits`` asks for it."""
+    if limit is False:
+        return {}
+    if limit is True or total <= limit:
+        return {"total": {"value": total, "relation": "eq"}}
+    return {"total": {"value": limit, "relation": "gte"}}
+
+
 @contextmanager
 def reading(root: Path) -> Iterator[None]:
     """Errors of the engine as this package's."""
@@ -162,9 +185,8 @@ def stamped(folder: Path) -> tuple[int, int, int]:
     return status.st_ino, status.st_mtime_ns, status.st_size
 
 
-def open_day(day: Day, root: Path, stamp: tuple[int, int, int]) -> OpenDay:
+def open_day(day: Day, folder: Path, stamp: tuple[int, int, int]) -> OpenDay:
     """Open a day's index for reading."""
-    folder = day.folder(root)
     meta = json.loads((folder / "meta.json").read_bytes())
     index = tantivy.Index.open(str(folder))
     index.register_tokenizer(analysis.NAME, analysis.analyzer())
