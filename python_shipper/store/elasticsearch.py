@@ -34,6 +34,8 @@ class ElasticsearchStore:
             ConfigurationError: the address is none.
         """
         url = urlsplit(str(settings.elasticsearch_url))
+        if url.scheme not in ("http", "https"):
+            raise ConfigurationError("ELASTICSEARCH_URL: must begin with https:// or http://")
         authority = settings.secrets_dir / "ca.crt"
         options: dict[str, Any] = {"headers": signed_in(url)}
         if url.scheme == "https" and authority.exists():
