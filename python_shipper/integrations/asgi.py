@@ -60,7 +60,8 @@ class Exchange:
             self.status = 101
         elif kind == "websocket.close" and self.status is None:
             self.status = 403
-        self.sent_bytes += len(message.get("body") or message.get("bytes") or message.get("text") or b"")
+        part = message.get("body") or message.get("bytes") or message.get("text") or b""
+        self.sent_bytes += len(part.encode() if isinstance(part, str) else part)
         if self.detail:
             self.detail.sent(message)
         if kind == "http.response.body" and not message.get("more_body"):
@@ -104,9 +105,9 @@ class Exchange:
 
     def log_exception(self, error: BaseException) -> None:
         """Log ``error`` as ERROR with its stack trace unless this request did so before."""
-        if getattr(error, MARK, None) == self.ids.span_id:
+        if vars(error).get(MARK) == self.ids.span_id:
             return
-        setattr(error, MARK, self.ids.span_id)
+        vars(error)[MARK] = self.ids.span_id  # past a frozen dataclass's __setattr__
         fields = {"http.request.method": self.method, "url.path": self.scope["path"]}
         what = (type(error).__name__, self.method, self.scope["path"])
         error_log.error("unhandled %s in %s %s", *what, exc_info=error, extra=fields)
@@ -182,7 +183,8 @@ def address_field(text: str) -> str:
 
 def not_logged_here(record: logging.LogRecord) -> bool:
     """Whether a server's record is about something else than an exception that `RequestLog` has logged."""
-    return not (record.exc_info and hasattr(record.exc_info[1], MARK))
+    error = record.exc_info[1] if record.exc_info else None
+    return error is None or MARK not in vars(error)
 
 
 def drop_server_duplicates() -> None:

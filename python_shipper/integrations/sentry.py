@@ -90,13 +90,12 @@ def paired(value: Any) -> Any:
 
 
 def already_sent(error: BaseException | None, trace_id: str | None) -> bool:
-    """Whether ``error`` was sent before; the SDK's own check does not see across tasks."""
-    if error is None:
+    """Whether ``error`` was sent before in this trace; the SDK's own check does not see across tasks."""
+    if error is None or trace_id is None:
         return False
-    mark = trace_id or "no trace"
-    if getattr(error, MARK, None) == mark:
+    if vars(error).get(MARK) == trace_id:
         return True
-    setattr(error, MARK, mark)
+    vars(error)[MARK] = trace_id  # past a frozen dataclass's __setattr__
     return False
 
 

@@ -5,6 +5,7 @@ import logging
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +197,21 @@ def test_the_same_exception_object_in_the_next_request_is_logged_again(serve: Se
     assert [line["trace"]["id"] for line in errors(lines)] == ids
 
 
+def test_an_exception_that_takes_no_attributes(serve: Serve, lines: Lines) -> None:
+    @dataclass(frozen=True)
+    class Frozen(Exception):  # noqa: N818
+        code: int
+
+    app = application()
+
+    @app.get("/frozen")
+    async def frozen() -> None:
+        raise Frozen(7)
+
+    assert httpx.get(f"{serve(app)}/frozen").status_code == 500
+    assert [line["error"]["type"] for line in errors(lines)] == ["Frozen"]
+
+
 def test_an_exception_in_the_applications_own_middleware_is_caught_too(serve: Serve, lines: Lines) -> None:
     app = application()
 
@@ -318,19 +334,19 @@ def test_websockets_get_one_line_when_they_close(lines: Lines) -> None:
             return
         await socket.accept()
         log.info("heard %s", await socket.receive_text())
-        await socket.send_text("hello")
+        await socket.send_text("안녕")
         await socket.close()
 
     client = TestClient(app)
     with client.websocket_connect("/ws/a", headers={"X-Trace-ID": "abc123"}) as socket:
         socket.send_text("hi")
-        assert socket.receive_text() == "hello"
+        assert socket.receive_text() == "안녕"
     with pytest.raises(WebSocketDisconnect), client.websocket_connect("/ws/closed"):
         pass
     opened, refused = access(lines)
     assert opened["trace"]["id"] == of(lines, "tests.app")[0]["trace"]["id"] == "abc123"
     assert opened["christmas"]["operation"] == "WEBSOCKET /ws/{room}"
-    assert opened["http"]["response"] == {"status_code": 101, "body": {"bytes": 5}}
+    assert opened["http"]["response"] == {"status_code": 101, "body": {"bytes": 6}}
     assert refused["http"]["response"]["status_code"] == 403
     assert opened["client"] == {"address": "testclient"}
 

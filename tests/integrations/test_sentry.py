@@ -1,5 +1,6 @@
 """A local endpoint records the envelopes that Sentry's real SDK sends."""
 
+import contextvars
 import gzip
 import json
 import logging
@@ -70,15 +71,17 @@ def test_an_error_is_sent_once_masked_and_with_its_trace_id(dsn: str, recorder: 
     assert ACCOUNT not in json.dumps(event) and "***7890" in json.dumps(event["logentry"])
 
 
-def test_the_same_exception_in_another_trace_is_sent_again(dsn: str, recorder: Any) -> None:
+@pytest.mark.parametrize("traces", [["first", "second"], [None, None]])
+def test_the_same_exception_in_another_trace_or_without_one_is_sent_again(
+    dsn: str, recorder: Any, traces: list[str | None]
+) -> None:
     sentry.install(Settings(sentry_dsn=dsn))
     error = ValueError("one object for all, as some libraries have it")
-    for trace_id in ("first", "second"):
+    for trace_id in traces:
         with context.bound(trace_id=trace_id):
             # in a context of its own, as a request is: the SDK's own check would drop the second
-            sentry_sdk.integrations.dedupe.DedupeIntegration.reset_last_seen()
-            sentry_sdk.capture_exception(error)
-    assert [event["tags"]["trace_id"] for event in events(recorder)] == ["first", "second"]
+            contextvars.copy_context().run(sentry_sdk.capture_exception, error)
+    assert [event.get("tags", {}).get("trace_id") for event in events(recorder)] == traces
 
 
 @pytest.mark.parametrize(
