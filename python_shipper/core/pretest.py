@@ -16,9 +16,10 @@ from typing import Any
 # digits or separators in a row can only match where the translated text holds seven of that byte.
 NUMERIC = frozenset("0123456789 ()+-")
 CAPITAL = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ ")
+PLAIN_FORM, NUMERIC_FORM, CAPITAL_FORM = range(3)  # the text itself, and its two translations
 MAX_SET = 4
 GATE_RUN = 7
-GATE = b"#" * GATE_RUN
+GATE = "#" * GATE_RUN
 
 
 def table(members: frozenset[str]) -> bytes:
@@ -36,13 +37,12 @@ class Needs:
 
     numeric: int
     capital: int
-    texts: tuple[tuple[bytes, ...], ...]
+    texts: tuple[tuple[str, ...], ...]
 
-    def met(self, text: bytes, numeric: bytes, capital: bytes) -> bool:
-        """Whether a match is possible in ``text``; ``numeric`` and ``capital`` are its translations."""
-        if b"#" * self.numeric not in numeric or b"#" * self.capital not in capital:
-            return False
-        return all(any(part in text for part in group) for group in self.texts)
+    def tests(self) -> tuple[tuple[int, tuple[str, ...]], ...]:
+        """The conditions as (which form of the text, parts of which one must be in it), the rarest met first."""
+        runs = [(NUMERIC_FORM, ("#" * self.numeric,)), (CAPITAL_FORM, ("#" * self.capital,))]
+        return (*(run for run in runs if run[1] != ("",)), *((PLAIN_FORM, group) for group in self.texts))
 
 
 class Gates:
@@ -50,35 +50,50 @@ class Gates:
 
     def __init__(self, patterns: Sequence[str]) -> None:
         """Derive the conditions of ``patterns``."""
-        self._needs = [needs(pattern) for pattern in patterns]
         self._always: list[int] = []
-        self._runs: list[list[int]] = [[], []]
-        texts: dict[bytes, list[int]] = {}
-        for index, need in enumerate(self._needs):
+        self._tests = []
+        runs: tuple[list[int], list[int]] = ([], [])
+        texts: dict[str, list[int]] = {}
+        for index, need in enumerate(map(needs, patterns)):
+            self._tests.append(need.tests())
             if max(need.numeric, need.capital) >= GATE_RUN:
-                self._runs[need.numeric < GATE_RUN].append(index)
+                runs[need.numeric < GATE_RUN].append(index)
             elif need.texts:
                 for text in min(need.texts, key=lambda group: (len(group), -min(map(len, group)))):
                     texts.setdefault(text, []).append(index)
             else:
                 self._always.append(index)
         self._texts = tuple(texts.items())
+        self._numeric, self._capital = runs
 
     def candidates(self, text: str) -> list[int]:
         """The indexes of the patterns that may match ``text``, rising."""
-        shape = text.encode("utf-8", "surrogatepass")
-        open_to = self._always.copy()
-        for part, indexes in self._texts:
-            if part in shape:
-                open_to += indexes
-        numeric, capital = shape.translate(NUMERIC_TABLE), shape.translate(CAPITAL_TABLE)
+        # Bytes translate the fastest, strings are searched the fastest.
+        encoded = text.encode("utf-8", "surrogatepass")
+        numeric = encoded.translate(NUMERIC_TABLE).decode("latin-1")
+        capital = encoded.translate(CAPITAL_TABLE).decode("latin-1")
+        found = [indexes for part, indexes in self._texts if part in text]
         if GATE in numeric:
-            open_to += self._runs[0]
+            found.append(self._numeric)
         if GATE in capital:
-            open_to += self._runs[1]
-        if not open_to:
-            return open_to
-        return sorted({index for index in open_to if self._needs[index].met(shape, numeric, capital)})
+            found.append(self._capital)
+        if not found:
+            return self._always
+        forms = (text, numeric, capital)
+        asked = {index for indexes in found for index in indexes}
+        return sorted([*self._always, *(index for index in asked if met(self._tests[index], forms))])
+
+
+def met(tests: tuple[tuple[int, tuple[str, ...]], ...], forms: tuple[str, str, str]) -> bool:
+    """Whether every test finds one of its parts in its form of the text; plain loops, for this runs per line."""
+    for form, parts in tests:
+        text = forms[form]
+        for part in parts:
+            if part in text:
+                break
+        else:
+            return False
+    return True
 
 
 def needs(pattern: str) -> Needs:
@@ -137,7 +152,7 @@ def possible(item: Any) -> frozenset[str] | None:
     return frozenset(chr(c) for low, high in ranges for c in range(low, high + 1))
 
 
-def required_texts(items: Iterable[Any]) -> Iterator[tuple[bytes, ...]]:
+def required_texts(items: Iterable[Any]) -> Iterator[tuple[str, ...]]:
     """Groups of texts: every match holds at least one text of each group."""
     literal = ""
     for item in [*items, (None, None)]:
@@ -146,12 +161,12 @@ def required_texts(items: Iterable[Any]) -> Iterator[tuple[bytes, ...]]:
             literal += chr(value)
             continue
         if literal:
-            yield (literal.encode(),)
+            yield (literal,)
             literal = ""
         yield from inner_texts(item)
 
 
-def inner_texts(item: Any) -> Iterator[tuple[bytes, ...]]:
+def inner_texts(item: Any) -> Iterator[tuple[str, ...]]:
     """The groups that a single item other than a literal asks for."""
     op, value = item
     if op is constants.SUBPATTERN:
@@ -163,8 +178,10 @@ def inner_texts(item: Any) -> Iterator[tuple[bytes, ...]]:
         if all(found):
             # Of each branch the group with the longest texts: it is met the least often.
             best = [max(groups, key=lambda group: min(map(len, group))) for groups in found]
-            yield tuple(dict.fromkeys(text for group in best for text in group))
+            texts = {text for group in best for text in group}
+            # A text that holds another one of the group adds nothing to it.
+            yield tuple(sorted(text for text in texts if not any(o in text for o in texts if o != text)))
     elif op is constants.IN:
         characters = possible(item)
         if characters and len(characters) <= MAX_SET:
-            yield tuple(sorted(character.encode() for character in characters))
+            yield tuple(sorted(characters))
