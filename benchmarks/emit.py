@@ -171,7 +171,7 @@ def structlog_peers(folder: Folder) -> Iterator[Contender]:
         ("structlog + orjson BytesLogger", "", [*common, structlog.processors.JSONRenderer(serializer=orjson.dumps)]),
         ("structlog + ecs-logging", "ECS", [*common, ecs_logging.StructlogFormatter()]),
     ):
-        file = Path(folder.file(f"{name}.log")).open("ab" if "Bytes" in name else "a")
+        file = Path(folder.file(f"{name}.log")).open("ab" if "Bytes" in name else "a")  # noqa: SIM115  open while the run lasts
         raw = structlog.BytesLogger(file) if "Bytes" in name else structlog.WriteLogger(file)
         logger = structlog.wrap_logger(
             raw, processors=processors, wrapper_class=wrapper, cache_logger_on_first_use=True

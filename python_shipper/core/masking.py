@@ -100,7 +100,7 @@ class Masker:
         if action is not None:
             return self._treated(value, action)
         if isinstance(value, str):
-            return self.text(value)
+            return value if value in self.clean else self.text(value)
         if isinstance(value, Mapping):
             return {inner: self.value(inner, item) for inner, item in value.items()}
         if isinstance(value, list | tuple):

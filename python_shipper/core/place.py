@@ -7,7 +7,8 @@ through :mod:`~python_shipper.core.normalize`, which the agent applies to lines 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from math import floor
 from typing import Any, NamedTuple
 
@@ -17,13 +18,14 @@ from python_shipper.core.extra import bounded, place
 from python_shipper.core.masking import Masker, untouched
 from python_shipper.core.normalize import EXTRA, nested, normalized
 from python_shipper.core.plain import plain, well_formed
-from python_shipper.core.values import LONG_MAX, LONG_MIN, MISFIT, ip, prefixes
+from python_shipper.core.values import MISFIT, ip, prefixes
 
 # Written by the line itself; a caller's value of that name goes to christmas.extra.
 RESERVED = ("@timestamp", "log.level", "message", "ecs.version", "event.id", "log.logger")
 KEYWORD_CHARACTERS = contract().limits.keyword_characters
 QUICK_CHARACTERS = 4000
 QUICK_KEY_CHARACTERS = 64
+MAX_KEYS = 4096
 MAX_SIZE = sys.maxsize
 
 
@@ -50,20 +52,22 @@ class Place(NamedTuple):
 
     types: tuple[type, ...]
     most: int  # characters of a text
-    masked: Field | None
+    mask: Callable[[str], Any] | None
     scale: int
     root: str
     between: tuple[str, ...]
     leaf: str
 
     @classmethod
-    def of(cls, field: Field, scale: int = 1) -> Place:
+    def of(cls, field: Field, masker: Masker, scale: int = 1) -> Place:
         """The place of a field of the contract; one that only the careful way fills accepts no type here."""
         root, *between, leaf = ("", *field.path.split("."))[-max(2, field.path.count(".") + 1) :]
         careful = field.array or field.path in RESERVED or field.type not in _QUICK_TYPES
         types = () if careful else (int, float) if scale != 1 else _QUICK_TYPES[field.type]
         most = KEYWORD_CHARACTERS if field.type == "keyword" else MAX_SIZE
-        return cls(types, most, None if untouched(field) else field, scale, root, tuple(between), leaf)
+        by_name = masker.action(leaf) and partial(masker.value, leaf)
+        mask = None if untouched(field) else by_name or masker.text
+        return cls(types, most, mask, scale, root, tuple(between), leaf)
 
 
 class Placer:
@@ -71,9 +75,10 @@ class Placer:
 
     def __init__(self, masker: Masker) -> None:
         self.masker = masker
+        self._plain_keys: set[str] = set()
         fields = contract().fields
-        self._places = {path: Place.of(field) for path, field in fields.items()}
-        self._places |= {n.name: Place.of(fields[n.field], n.scale) for n in contract().short_names.values()}
+        self._places = {path: Place.of(field, masker) for path, field in fields.items()}
+        self._places |= {n.name: Place.of(fields[n.field], masker, n.scale) for n in contract().short_names.values()}
 
     def place(self, fields: Mapping[Any, Any], identity: str | None = None) -> Event:
         """A new nested event with all of ``fields`` except those that are None or empty objects; never raises.
@@ -88,7 +93,7 @@ class Placer:
                 if self._unknown(event, key, value):
                     continue
                 return self.careful(fields, identity)
-            types, most, masked, scale, root, between, leaf = place
+            types, most, mask, scale, root, between, leaf = place
             kind = type(value)
             if kind not in types:
                 if value is None:
@@ -98,8 +103,8 @@ class Placer:
             if kind is str:
                 if len(value) > most:
                     return self.careful(fields, identity)
-                if masked is not None:
-                    value = self.masker.field(masked, value)
+                if mask is not None:
+                    value = mask(value)
             elif not -9e15 < value * scale < 9e15:  # also not a number
                 return self.careful(fields, identity)
             elif scale != 1:
@@ -132,26 +137,32 @@ class Placer:
         return nested(placed)
 
     def _unknown(self, event: Event, key: Any, value: Any) -> bool:
-        if type(key) is not str:
-            return False
-        label = key[7:] if key.startswith("labels.") else ""
-        name = label or key
-        if "." in name or name in prefixes() or len(name) > QUICK_KEY_CHARACTERS or "\0" in name:
+        """Keep a scalar of a name that the contract does not know; False for what only the careful way may judge."""
+        if key not in self._plain_keys and not self._is_plain(key):
             return False
         kind = type(value)
         if kind is str:
             if len(value) > QUICK_CHARACTERS:
                 return False
-        elif kind is int:
-            if not LONG_MIN <= value <= LONG_MAX:
-                return False
-        elif kind is float:
+        elif kind is int or kind is float:
             if not -9e15 < value < 9e15:
                 return False
         elif kind is not bool:
             return value is None
-        home = event.setdefault("labels", {}) if label else event.setdefault("christmas", {}).setdefault("extra", {})
-        home[name] = self.masker.value(name, value)
+        christmas = event.get("christmas")
+        if christmas is None:
+            christmas = event["christmas"] = {}
+        christmas.setdefault("extra", {})[key] = self.masker.value(key, value)
+        return True
+
+    def _is_plain(self, key: Any) -> bool:
+        """Whether a key is the name of nothing but itself; remembered, for the same ones come again and again."""
+        plain_key = type(key) is str and len(key) <= QUICK_KEY_CHARACTERS and not {".", "\0"} & set(key)
+        if not plain_key or key in prefixes():
+            return False
+        if len(self._plain_keys) >= MAX_KEYS:
+            self._plain_keys.clear()
+        self._plain_keys.add(key)
         return True
 
 
