@@ -23,6 +23,7 @@ STYLES = {"critical": "bold white on red", "error": "bold red", "warning": "yell
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 BAR = 40
 PIPED_WIDTH = 160
+MISSING_SHOWN = 20
 
 
 class Output(Console):
@@ -170,8 +171,10 @@ def verified(rows: Iterable[ServiceCounts]) -> None:
         *VERIFIED, rows=[(row.service, *(f"{n:,}" for n in numbers)) for row, numbers in zip(rows, counts, strict=True)]
     )
     for row in rows:
-        for missing in row.missing:
+        for missing in row.missing[:MISSING_SHOWN]:
             console().print(Text(f"{visible(row.service)}: missing event.id {visible(missing)}", style="red"))
+        if len(row.missing) > MISSING_SHOWN:
+            console().print(f"{visible(row.service)}: and {len(row.missing) - MISSING_SHOWN:,} more; --json names all")
 
 
 def table(*headings: str, rows: Iterable[Sequence[Any]]) -> None:

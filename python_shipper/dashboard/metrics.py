@@ -9,12 +9,11 @@ from typing import Any
 from python_shipper.store.logs import leaves
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-COUNTERS = {"lines", "stored", "known", "dead_letters", "cut", "differing", "unread_lines", "lost_bytes", "faults"}
 NOT_IN_A_NAME = re.compile(r"[^a-zA-Z0-9_]+")
 
 
 def exposition(figures: Mapping[str, Any]) -> str:
-    """Every number in ``figures``, named by its path; what only grows (``COUNTERS``) ends in ``_total``."""
+    """Every number in ``figures``, named by its path; names in ``_total`` are counters, which only grow."""
     return "".join(f"# TYPE {name} {kind}\n{name} {number!r}\n" for name, kind, number in samples(figures))
 
 
@@ -22,6 +21,5 @@ def samples(figures: Mapping[str, Any]) -> Iterator[tuple[str, str, float]]:
     """Each number as (metric name, its kind, value); truth is 1 or 0."""
     for path, figure in leaves(dict(figures)):
         name = f"shipper_{NOT_IN_A_NAME.sub('_', path)}"
-        counter = path.rpartition(".")[2] in COUNTERS
         if isinstance(figure, bool | int | float):
-            yield (f"{name}_total", "counter", figure + 0) if counter else (name, "gauge", figure + 0)
+            yield name, "counter" if name.endswith("_total") else "gauge", figure + 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any
 from urllib.parse import parse_qs, quote, urlencode
@@ -25,6 +26,23 @@ from python_shipper.units import figure
 ROWS = 100
 SPANS = {"15m": "15 minutes", "1h": "hour", "6h": "6 hours", "24h": "24 hours", "7d": "7 days", "30d": "30 days"}
 LEVELS = ("critical", "error", "warning", "info", "debug")
+LABELS = {
+    "faults_total": "faults since the start",
+    "lag_bytes": "bytes still to read",
+    "lag_seconds": "behind by",
+    "lines_total": "lines read",
+    "stored_total": "stored",
+    "known_total": "read again, known already",
+    "dead_letters_total": "dead letters",
+    "cut_total": "cut at the size limit",
+    "differing_total": "same id with other content",
+    "unread_lines": "lines rotated away unread",
+    "lost_bytes": "bytes truncated unread",
+    "files": "files watched",
+    "open_files": "files open",
+    "dead_letters_full": "dead letters' raw bytes full",
+    "spool_bytes": "dead letters' raw bytes",
+}
 HIGHLIGHT = {"fields": {"message": {"number_of_fragments": 0}}, "pre_tags": [MARK], "post_tags": [UNMARK]}
 FACETS = {
     "services": {"terms": {"field": "service.name", "size": 200}},
@@ -161,9 +179,14 @@ async def trace(service: Shared, trace_id: Annotated[str, Path(max_length=200)])
 async def status(service: Shared) -> HTMLResponse:
     """What the process does, and the indices it keeps."""
     figures, indices = await service.searches.run(lambda: (service.figures(), service.store.indices()))
-    agent = [figure(path, shown) for path, shown in leaves(figures["agent"])]
+    agent = [(LABELS.get(path, label), text) for path, (label, text) in described(figures["agent"])]
     page = render("status.html", figures=figures, agent=agent, indices=indices, settings=service.settings)
     return HTMLResponse(page)
+
+
+def described(figures: dict[str, Any]) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Each figure's path with its label and text."""
+    return ((path, figure(path, shown)) for path, shown in leaves(figures))
 
 
 @router.get("/login")

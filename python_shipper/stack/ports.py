@@ -13,6 +13,7 @@ from python_shipper.settings import Settings
 
 LISTENING = "0A"
 LAST_PORT = 65_535
+LEAST_TOKEN = 16
 
 
 def loopback(host: str) -> bool:
@@ -24,17 +25,19 @@ def loopback(host: str) -> bool:
 
 
 def check_exposure(settings: Settings) -> None:
-    """Refuse to serve logs to other machines without a token and TLS.
+    """Refuse to serve logs to other machines without TLS and a token that cannot be guessed.
 
     Raises:
-        StackError: API_HOST is not a loopback address, and a token, certificate or key is missing.
+        StackError: API_HOST is not a loopback address, and a token, certificate or key is missing, or the token short.
     """
-    wanted = ("api_token", "api_tls_cert", "api_tls_key")
-    missing = [name.upper() for name in wanted if not getattr(settings, name)]
-    if loopback(settings.api_host) or not missing:
+    if loopback(settings.api_host):
         return
-    needed = f"serving beyond this machine needs {', '.join(missing)}"
-    raise StackError(f"API_HOST={settings.api_host}: {needed}; set them, or use 127.0.0.1")
+    where, instead = f"API_HOST={settings.api_host}: serving beyond this machine needs", "or use 127.0.0.1"
+    wanted = ("api_token", "api_tls_cert", "api_tls_key")
+    if missing := [name.upper() for name in wanted if not getattr(settings, name)]:
+        raise StackError(f"{where} {', '.join(missing)}; set them, {instead}")
+    if len(settings.api_token or "") < LEAST_TOKEN:
+        raise StackError(f"{where} an API_TOKEN of at least {LEAST_TOKEN} characters; choose a longer one, {instead}")
 
 
 def check_certificate(settings: Settings) -> None:

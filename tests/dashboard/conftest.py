@@ -27,7 +27,7 @@ def now(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def client_for(folder: Path, **settings: Any) -> Iterator[TestClient]:
     store = TantivyStore.open(folder)
-    status = {"state": "running", "fault": None, "lag_seconds": 0.25, "lines": 156, "disk": {"free_bytes": 7}}
+    status = {"state": "running", "fault": None, "lag_seconds": 0.25, "lines_total": 156, "disk": {"free_bytes": 7}}
     app = create_app(Settings(data_dir=folder, **settings), store, lambda: status)
     with TestClient(app, base_url="http://127.0.0.1:8686", follow_redirects=False) as client:
         yield client

@@ -68,4 +68,7 @@ def test_other_machines_are_served_only_with_token_certificate_and_key(tmp_path:
         check_exposure(Settings(api_host="0.0.0.0"))
     with pytest.raises(StackError, match="needs API_TLS_KEY;"):
         check_exposure(Settings(api_host="0.0.0.0", api_token="t" * 16, api_tls_cert=tmp_path))
-    check_exposure(Settings(api_host="0.0.0.0", api_token="t" * 16, api_tls_cert=tmp_path, api_tls_key=tmp_path))
+    tls = {"api_tls_cert": tmp_path, "api_tls_key": tmp_path}
+    with pytest.raises(StackError, match="needs an API_TOKEN of at least 16 characters;"):
+        check_exposure(Settings(api_host="0.0.0.0", api_token="short", **tls))
+    check_exposure(Settings(api_host="0.0.0.0", api_token="t" * 16, **tls))
