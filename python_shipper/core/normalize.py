@@ -45,7 +45,7 @@ def short_names() -> dict[str, tuple[int, str, int]]:
     return {name: (n, short.field, short.scale) for n, (name, short) in enumerate(contract().short_names.items())}
 
 
-def normalized(line: Event, masker: Masker) -> Event:
+def normalized(line: Event, masker: Masker, dropped: tuple[str, ...] = OF_THE_FILE) -> Event:
     """The stored form of a line's fields by dotted path, masked and bounded; what the file says is not in it."""
     fields: Event = {}
     moved: list[Given] = []
@@ -54,7 +54,7 @@ def normalized(line: Event, masker: Masker) -> Event:
         if home is not None:
             keep_in_tree(fields.setdefault(home, {}), home, given, moved)
         else:
-            keep_field(fields, given, moved)
+            keep_field(fields, given, moved, dropped)
     extra = fields.setdefault(EXTRA, {})
     for given in sorted(moved, key=lambda given: (unknown_keys(given), given.strength)):
         place(extra, unknown_keys(given), given.value)
@@ -112,14 +112,14 @@ def keep_in_tree(tree: Event, home: str, given: Given, moved: list[Given]) -> No
         tree[key] = given.value
 
 
-def keep_field(fields: Event, given: Given, moved: list[Given]) -> None:
+def keep_field(fields: Event, given: Given, moved: list[Given], dropped: tuple[str, ...]) -> None:
     """Put a value into its field, in the field's form, or move it."""
     field = contract().fields.get(given.path)
     value = scaled(given.value, given.scale) if given.scale != 1 else given.value
     kept = fitted(field, value) if field and value is not MISFIT else MISFIT
     if kept is MISFIT or (given.path == "event.id" and not is_ulid(kept)):
         moved.append(given)
-    elif given.path not in OF_THE_FILE:
+    elif given.path not in dropped:
         fields[given.path] = kept.lower() if given.path == "log.level" else kept
 
 

@@ -20,8 +20,17 @@ from python_shipper.core.normalize import EXTRA, nested, normalized
 from python_shipper.core.plain import plain, well_formed
 from python_shipper.core.values import MISFIT, ip, prefixes
 
-# Written by the line itself; a caller's value of that name goes to christmas.extra.
-RESERVED = ("@timestamp", "log.level", "message", "ecs.version", "event.id", "log.logger")
+# Written by the line itself or by its reader; a caller's value of that name goes to christmas.extra.
+RESERVED = (
+    "@timestamp",
+    "log.level",
+    "message",
+    "ecs.version",
+    "event.id",
+    "log.logger",
+    "log.file.path",
+    "log.offset",
+)
 KEYWORD_CHARACTERS = contract().limits.keyword_characters
 QUICK_CHARACTERS = 4000
 QUICK_KEY_CHARACTERS = 64
@@ -124,7 +133,7 @@ class Placer:
         line = well_formed(plain(fields))
         if not isinstance(line, dict):
             line = {"extra": line}
-        placed = normalized(line, self.masker)
+        placed = normalized(line, self.masker, dropped=())
         if "labels" in placed:
             placed["labels"] = {name.translate(_LABEL_KEYS): value for name, value in placed["labels"].items()}
         for path in RESERVED:
