@@ -10,8 +10,7 @@ import json
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from python_shipper.store.aggregate import run
 from python_shipper.store.buckets import merge_parts, show_parts
 from python_shipper.store.compile import Compiler
 from python_shipper.store.days import DAY_MS, Day, Pattern, kept_days, store_root
+from python_shipper.store.failures import told
 from python_shipper.store.nodes import All, Bool, Node, Nothing, Terms, all_of, time_span
 from python_shipper.store.request import Request
 
@@ -80,7 +80,7 @@ class TantivyStore:
         """See :meth:`python_shipper.store.Store.search`."""
         started = time.perf_counter()
         wanted, asked = Pattern.parse(index), request.parse(body)
-        with reading(self.root):
+        with told(f"{self.root}: cannot read the store"):
             days = [(day, self.narrowed(day, wanted, asked.query)) for day in self.matching(wanted, asked.query)]
             found = {"hits": self.hits(days, asked), **self.aggregations(days, asked)}
         took = round((time.perf_counter() - started) * 1000)
@@ -130,7 +130,7 @@ class TantivyStore:
         folder = day.folder(self.root)
         try:
             stamp = stamped(folder)
-            with self.lock:
+            with self.lock, told(f"{folder}: cannot read this day"):
                 known = self.days.pop(day, None)
                 if known is None:
                     known = open_day(day, folder, stamp)
@@ -140,7 +140,7 @@ class TantivyStore:
                 while len(self.days) > OPEN_DAYS:
                     self.days.popitem(last=False)
                 return known
-        except (OSError, ValueError):
+        except (FileNotFoundError, StoreError):
             if (folder / "meta.json").exists():
                 raise
             return None
@@ -148,7 +148,7 @@ class TantivyStore:
     def indices(self, pattern: str = "christmas-*") -> list[IndexInfo]:
         """See :meth:`python_shipper.store.Store.indices`; a day's size is shared among its indices by documents."""
         wanted, found = Pattern.parse(pattern), []
-        with reading(self.root):
+        with told(f"{self.root}: cannot read the store"):
             for day in self.matching(wanted, All()):
                 names = day.names()
                 size, total = folder_size(day.day.folder(self.root)), max(sum(names.values()), 1)
@@ -168,15 +168,6 @@ def counted(total: int, limit: int | bool) -> dict[str, Any]:
     if limit is True or total <= limit:
         return {"total": {"value": total, "relation": "eq"}}
     return {"total": {"value": limit, "relation": "gte"}}
-
-
-@contextmanager
-def reading(root: Path) -> Iterator[None]:
-    """Errors of the engine as this package's."""
-    try:
-        yield
-    except (ValueError, OSError, RuntimeError) as error:
-        raise StoreError(f"{root}: cannot read the store: {error}") from error
 
 
 def stamped(folder: Path) -> tuple[int, int, int]:

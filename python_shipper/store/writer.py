@@ -12,7 +12,8 @@ moves its own checkpoint on. Whatever happens between, the checkpoint is never a
 4. A commit fails (disk full): all that was not committed is dropped here, a StoreError is raised, and the caller reads
    again from its checkpoint once there is room.
 5. A day's index is damaged (torn by the disk, not by a kill): its folder is set aside as ``<day>.damaged-<n>``, named
-   in :attr:`Writer.set_aside`, and a new one begun; the caller reads again what its files still hold.
+   in :attr:`Writer.set_aside`, and a new one begun; the caller reads again what its files still hold. Where the damage
+   shows only when ids are looked up, a StoreError is raised besides, as after a failed commit.
 
 The first document of an id in an index wins, as with Elasticsearch's ``op_type: create``; a later one with other
 content is counted as differing. Content is compared without ``log.file`` and ``log.offset``: rotation renames files.
@@ -36,6 +37,7 @@ from python_shipper.errors import StoreError, StoreLockedError
 from python_shipper.store import analysis, schema
 from python_shipper.store.columns import begin, columns, identity
 from python_shipper.store.days import Day, day_of, kept_days, store_root
+from python_shipper.store.failures import told
 from python_shipper.store.retention import expired_days
 
 T = TypeVar("T")
@@ -107,7 +109,7 @@ class Writer:
     def add_to_day(self, day: Day, rows: list[tuple[int, Row]]) -> Added:
         """The rows of one day."""
         opened = self.opened(day)
-        known = stored_sources(opened, [row.id for _, row in rows])
+        known = self.known(day, opened, [row.id for _, row in rows])
         stored = differing = 0
         refused = []
         for position, row in rows:
@@ -125,6 +127,19 @@ class Writer:
             opened.fresh[key] = source
             stored += 1
         return Added(stored, len(rows) - stored - len(refused), differing, tuple(refused))
+
+    def known(self, day: Day, opened: OpenDay, ids: list[str]) -> dict[tuple[str, str], bytes]:
+        """The committed documents among ``ids``; a day that cannot be read is set aside.
+
+        Its files are mapped into memory, so what fails here is their content and not the disk.
+        """
+        try:
+            with told(f"{day.folder(self.root)}: this day was set aside"):
+                return stored_sources(opened, ids)
+        except StoreError:
+            self.days.clear()
+            self.set_aside.append(aside(day.folder(self.root)))
+            raise
 
     def commit(self) -> None:
         """Make all that was added durable and searchable.
@@ -200,12 +215,11 @@ class Writer:
     def guarded(self, work: Callable[[], T]) -> T:
         """Do ``work``; if the engine fails, forget all that is not committed and say so."""
         try:
-            return work()
-        except (ValueError, OSError, RuntimeError) as error:
+            with told(f"{self.root}: nothing since the last commit is kept: cannot write the store"):
+                return work()
+        except StoreError:
             self.days.clear()
-            raise StoreError(
-                f"{self.root}: cannot write the store: {error}; nothing since the last commit is kept"
-            ) from error
+            raise
 
     def close(self) -> None:
         """Commit, finish merges and release the lock."""

@@ -100,5 +100,24 @@ def test_a_damaged_day_is_set_aside_and_begun_anew(tmp_path: Path) -> None:
     assert len(search(tmp_path)) == 1
 
 
+def test_a_day_whose_damage_shows_late_is_set_aside(tmp_path: Path) -> None:
+    writer, rows = Writer(tmp_path), [row() for _ in range(50)]
+    writer.add(rows)
+    writer.close()
+    (stored,) = (tmp_path / "store/logs/2026-01-02").glob("*.store")
+    content = bytearray(stored.read_bytes())
+    content[: len(content) // 2] = bytes(len(content) // 2)  # its footer stays whole, so opening it succeeds
+    stored.write_bytes(content)
+    with pytest.raises(StoreError, match=r"cannot read the store|damaged"):
+        search(tmp_path)
+    writer = Writer(tmp_path)
+    with pytest.raises(StoreError, match="this day was set aside"):
+        writer.add(rows[:1])
+    assert writer.add(rows) == Added(stored=50)
+    assert [path.name for path in writer.set_aside] == ["2026-01-02.damaged-1"]
+    writer.close()
+    assert len(search(tmp_path)) == 50
+
+
 def search(data_dir: Path) -> list[dict]:
     return TantivyStore.open(data_dir).search("christmas-*", {"size": 100})["hits"]["hits"]
