@@ -65,6 +65,9 @@ class Settings:
     log_masking_file: Path | None = setting(
         None, "YAML file with masking rules of your own; one of a shipped rule's name takes that rule's place."
     )
+    log_services: str | None = setting(
+        None, "Services that get indices of their own, separated by commas; the others share `overflow`; unset: all do."
+    )
     data_dir: Path = setting(Path("data"), "Folder of the embedded store.")
     api_host: str = setting("127.0.0.1", "Address that the embedded stack's web server binds.")
     api_port: int = setting(8686, "Port that the embedded stack's web server binds.", least=1, most=65535)

@@ -24,10 +24,12 @@ from python_shipper.core.normalize import nested, normalized
 from python_shipper.core.ulid import hashed_ulid
 from python_shipper.core.values import moment_text
 from python_shipper.errors import ConfigurationError
+from python_shipper.settings import Settings
 
 TIMESTAMP_NAMES = ("@timestamp", "timestamp")
 DAY_MS = 86_400_000
 NO_SERVICE: Event = {}
+OVERFLOW = "overflow"  # the index part of services that LOG_SERVICES does not name
 POLICY = "christmas-logs-30d.json"
 OUR_FILE = re.compile(r"(?:.*/)?([a-z0-9][a-z0-9_-]{0,63})(?:\.[0-9]+)?\.ecs\.log(?:\.[0-9]{6})?", re.DOTALL)
 
@@ -60,8 +62,12 @@ class Judged:
 class Pipeline:
     """Normalises, masks and routes raw lines; holds no state between lines, so threads may share it."""
 
-    def __init__(self, masker: Masker | None = None, retention_days: int | None = None) -> None:
-        """Take the settings' masker and the ILM policy's age unless others are given."""
+    def __init__(
+        self, masker: Masker | None = None, retention_days: int | None = None, services: str | None = None
+    ) -> None:
+        """Take the settings' masker, the ILM policy's age and the settings' LOG_SERVICES unless others are given."""
+        allowed = services or Settings.from_environment().log_services or ""
+        self._allowed = {names.index_part(name.strip()) for name in allowed.split(",") if name.strip()}
         self._masker = masker or default_masker()
         self._retention_ms = (retention_days or policy_days()) * DAY_MS
         self._future_ms = contract().limits.future_seconds * 1000
@@ -86,7 +92,7 @@ class Pipeline:
 
     def _quickly(self, document: Event, todo: quick.Todo, line: bytes, source: Source, now_ms: int) -> Routed:
         ms = stored_ms(document["@timestamp"])
-        index = log_index(document.get("service", NO_SERVICE).get("name"), ms // DAY_MS)
+        index = self._index(document.get("service", NO_SERVICE).get("name"), ms)
         judged = self._too_old_or_ahead(ms, index, now_ms)
         if judged:
             return self._dead_letter(decode.line_text(line), judged, source, now_ms)
@@ -111,7 +117,7 @@ class Pipeline:
 
     def _route(self, fields: Event, text: str, source: Source, now_ms: int) -> Routed:
         ms = stored_ms(fields["@timestamp"])
-        index = log_index(fields.get("service.name"), ms // DAY_MS)
+        index = self._index(fields.get("service.name"), ms)
         judged = self._too_old_or_ahead(ms, index, now_ms)
         if judged:
             return self._dead_letter(text, judged, source, now_ms)
@@ -120,6 +126,11 @@ class Pipeline:
             fields["event.id"] = hashed_ulid(line_digest(source, text), ms)
         fields["log.file.path"], fields["log.offset"] = source.path, source.offset
         return Routed(index, fields["event.id"], nested(fields))
+
+    def _index(self, service: str | None, ms: int) -> str:
+        if self._allowed and names.index_part(service) not in self._allowed:
+            service = OVERFLOW
+        return log_index(service, ms // DAY_MS)
 
     def _too_old_or_ahead(self, ms: int, index: str, now_ms: int) -> Judged | None:
         if ms - ms % DAY_MS + self._retention_ms <= now_ms:

@@ -2,8 +2,8 @@
 
 ``{name, now, file: {path, fingerprint, offset}, raw | raw_base64, expect: {index, id, document}}``, one object a file.
 Two additions keep big cases small: anywhere, ``{"$repeat": [text, times]}`` stands for a text repeated, and
-``{"$join": [parts]}`` for parts in a row. ``rules`` (masking rules in place of the shipped ones) and ``hash_key`` set
-the masking of one case.
+``{"$join": [parts]}`` for parts in a row. ``rules`` (masking rules in place of the shipped ones), ``hash_key`` and
+``services`` (LOG_SERVICES) are the settings of one case.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 CASES = Path(__file__).parent / "cases"
-KEYS = {"name", "now", "file", "raw", "raw_base64", "expect", "rules", "hash_key"}
+KEYS = {"name", "now", "file", "raw", "raw_base64", "expect", "rules", "hash_key", "services"}
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Case:
     expect: dict[str, Any]
     rules: list[dict[str, Any]] | None = None
     hash_key: str | None = None
+    services: str | None = None
     path: Path = field(default=CASES, compare=False)
 
 

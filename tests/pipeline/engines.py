@@ -31,9 +31,10 @@ def python(cases: Sequence[Case]) -> list[Answer]:
 
 
 def pipeline(case: Case) -> Pipeline:
-    """A pipeline with the case's masking rules."""
+    """A pipeline with the case's settings."""
     rules = masking_rules() if case.rules is None else tuple(rule(**spec) for spec in case.rules)
-    return Pipeline(Masker(rules, contract(), case.hash_key.encode() if case.hash_key else None))
+    masker = Masker(rules, contract(), case.hash_key.encode() if case.hash_key else None)
+    return Pipeline(masker, services=case.services)
 
 
 def as_stored(routed: Any) -> Answer:
@@ -74,7 +75,7 @@ def question(case: Case, folder: Path) -> dict[str, Any]:
 
 def params(case: Case, folder: Path) -> dict[str, str]:
     """``script_params`` of the case, its own rules and key written to files in ``folder``."""
-    given = {}
+    given = {"services": case.services or ""}
     if case.rules is not None:
         own = folder / case.name
         own.mkdir()

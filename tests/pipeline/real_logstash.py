@@ -69,7 +69,7 @@ def answers(cases: Sequence[Case], params: list[dict[str, str]]) -> list[dict[st
 def setting(member: tuple[Case, dict[str, str]]) -> str:
     """What has to be the same for two cases to share one run."""
     case, _ = member
-    return json.dumps([case.now, case.rules, case.hash_key])
+    return json.dumps([case.now, case.rules, case.hash_key, case.services])
 
 
 def run(cases: Sequence[Case], params: dict[str, str]) -> Iterator[dict[str, Any]]:
@@ -107,6 +107,7 @@ def environment(case: Case, params: dict[str, str]) -> dict[str, str]:
         "CONTRACT_DIR": params.get("contract", str(ROOT / "python_shipper" / "contract")),
         "ILM_DIR": str(ROOT / "ilm_policies"),
         "LOG_HASH_KEY_FILE": params.get("hash_key_file", ""),
+        "LOG_SERVICES": params["services"],
     }
 
 

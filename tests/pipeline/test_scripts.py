@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from python_shipper.contract import masking_rules
+from python_shipper.contract import masking_rules, own_rules
 from python_shipper.core.pretest import needs
 from tests.pipeline.engines import ROOT, SHIM
 
@@ -88,6 +88,23 @@ def test_pretests_are_no_stricter_than_pythons() -> None:
         known = {frozenset(group) for group in ours.texts}
         assert {frozenset(choices) for choices in texts} <= known, pattern
         assert numeric or capital or texts, f"{pattern}: no pretest was found, so every text meets it"
+
+
+def test_rules_of_ones_own_come_first_or_take_the_place_of_a_shipped_one(tmp_path: Path) -> None:
+    rules = [
+        {"name": "room", "action": "drop", "keys": ["room"]},
+        {"name": "email", "action": "drop", "keys": ["email"]},
+    ]
+    (tmp_path / "own.yml").write_text(json.dumps({"rules": rules}))
+    code = """
+      require ARGV[0]
+      rules = Shipper::Contract.new("masking_file" => ARGV[1]).rules
+      puts JSON.generate(rules.map { |rule| rule.slice("name", "action") })
+    """
+    found = ruby(code, str(SCRIPTS / "shipper" / "contract.rb"), str(tmp_path / "own.yml"))
+    ours = [{"name": rule.name, "action": rule.action} for rule in own_rules(tmp_path / "own.yml")]
+    assert found == ours
+    assert found[0] == {"name": "room", "action": "drop"} and {"name": "email", "action": "drop"} in found
 
 
 @pytest.mark.parametrize("params", [{"contract": "/nowhere"}, {"hash_key_file": "short"}])

@@ -8,7 +8,8 @@
 require File.expand_path("shipper/pipeline", File.dirname(__FILE__))
 
 # @param params [Hash] `contract`, `policies`: folders of the contract files and ILM policies (default: found beside
-#   the pipeline folder, as in the image, or in a checkout); `hash_key_file`: the key of masking's hash action.
+#   the pipeline folder, as in the image, or in a checkout); `hash_key_file`: the key of masking's hash action;
+#   `masking_file`: masking rules of one's own; `services`: those that get indices of their own, separated by commas.
 def register(params)
   @pipeline = Shipper::Pipeline.new(params)
 end

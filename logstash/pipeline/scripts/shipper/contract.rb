@@ -27,7 +27,7 @@ module Shipper
     def initialize(params)
       folder = Contract.folder("contract", params)
       read(YAML.safe_load(File.read(File.join(folder, "fields.yml"), encoding: "UTF-8")))
-      @rules = YAML.safe_load(File.read(File.join(folder, "masking.yml"), encoding: "UTF-8")).fetch("rules")
+      @rules = with_own(rules_of(File.join(folder, "masking.yml")), params["masking_file"].to_s)
       @retention_days = days(File.join(Contract.folder("policies", params), POLICY))
     end
 
@@ -51,6 +51,20 @@ module Shipper
       end
       @flattened = @fields.values.select { |field| field.type == "flattened" }.map(&:path)
       @prefixes = @fields.keys.flat_map { |path| parents(path) }.to_h { |path| [path, true] }
+    end
+
+    def rules_of(path)
+      rules = YAML.safe_load(File.read(path, encoding: "UTF-8"))
+      rules.is_a?(Hash) && rules["rules"].is_a?(Array) ? rules["rules"] : raise("#{path}: rules: expected a list of rules")
+    end
+
+    # Rules of one's own: one of a shipped rule's name takes its place, new ones come first.
+    def with_own(shipped, path)
+      return shipped if path.empty?
+
+      own = rules_of(path).to_h { |rule| [rule.fetch("name"), rule] }
+      names = shipped.map { |rule| rule["name"] }
+      own.reject { |name, _| names.include?(name) }.values + shipped.map { |rule| own.fetch(rule["name"], rule) }
     end
 
     def parents(path)

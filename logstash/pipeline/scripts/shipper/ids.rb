@@ -41,9 +41,15 @@ module Shipper
       Time.at(ms.div(1000)).utc.strftime("%Y.%m.%d")
     end
 
-    def log_index(service, ms)
+    def index_part(service)
       part = service.to_s.downcase.gsub(/[^a-z0-9_-]/, "-").sub(/\A[-_]+/, "")[0, 64]
-      "christmas-logs-#{part.empty? ? 'unknown' : part}-#{day(ms)}"
+      part.empty? ? "unknown" : part
+    end
+
+    # `allowed`: the index parts that services may have; none named: any.
+    def log_index(service, ms, allowed)
+      part = index_part(service)
+      "christmas-logs-#{allowed.empty? || allowed.include?(part) ? part : 'overflow'}-#{day(ms)}"
     end
 
     # The service's part of a file name that follows our naming (`orders.2.ecs.log.000007`), else nil.

@@ -16,6 +16,7 @@ module Shipper
     def initialize(params)
       @contract = Contract.new(params)
       @masker = Masker.new(@contract.rules, params["hash_key_file"])
+      @allowed = params["services"].to_s.split(",").map(&:strip).reject(&:empty?).map { |name| Names.index_part(name) }
       @quick = Quick.new(@contract)
       @fields = Fields.new(@contract, @masker)
       @extra = Extra.new(@contract)
@@ -57,7 +58,7 @@ module Shipper
 
     def quickly(document, todo, text, source, now_ms)
       ms = Moment.ms(document["@timestamp"])
-      index = Names.log_index(document.dig("service", "name"), ms)
+      index = Names.log_index(document.dig("service", "name"), ms, @allowed)
       reason = too_old_or_ahead(ms, now_ms)
       return dead_letter(text, reason, index, source, now_ms) if reason
 
@@ -75,7 +76,7 @@ module Shipper
         return dead_letter(text, given ? "bad_timestamp" : "no_timestamp", nil, source, now_ms)
       end
       ms = Moment.ms(fields["@timestamp"])
-      index = Names.log_index(fields["service.name"], ms)
+      index = Names.log_index(fields["service.name"], ms, @allowed)
       reason = too_old_or_ahead(ms, now_ms)
       return dead_letter(text, reason, index, source, now_ms) if reason
 
