@@ -69,6 +69,7 @@ class Settings:
         None, "Services that get indices of their own, separated by commas; the others share `overflow`; unset: all do."
     )
     data_dir: Path = setting(Path("data"), "Folder of the embedded store.")
+    store_max_bytes: int = setting(0, "Bytes above which the embedded store drops its oldest logs; 0: no limit.")
     api_host: str = setting("127.0.0.1", "Address that the embedded stack's web server binds.")
     api_port: int = setting(8686, "Port that the embedded stack's web server binds.", least=1, most=65535)
     api_token: str | None = setting(None, "Token that the web server wants; required on any but a loopback address.")

@@ -66,7 +66,7 @@ class Ingest:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.data_dir = settings.data_dir
+        self.data_dir, self.limit_bytes = settings.data_dir, settings.store_max_bytes
         self.pipeline = Pipeline()
         with ExitStack() as stack:
             self.writer = stack.enter_context(closing(Writer(self.data_dir)))
@@ -235,7 +235,14 @@ class Ingest:
 
     def keep_house(self, at_ms: int) -> None:
         """Drop what is past retention: whole days of the store, spooled bytes, and what is known of files long gone."""
-        days = set(self.writer.drop_expired(at_ms))
+        crowded = self.writer.drop_beyond(self.limit_bytes, at_ms)
+        if crowded:
+            log.error(
+                "the store passed STORE_MAX_BYTES: dropped %d days of logs, the oldest %s",
+                len(crowded),
+                crowded[0].date,
+            )
+        days = {*self.writer.drop_expired(at_ms), *crowded}
         dropped = [name for name, (_, gone) in self.checkpoint.indices().items() if not gone and day_of(name) in days]
         self.checkpoint.drop_indices(dropped)
         before_ms = at_ms - (policy_days() + 1) * DAY_MS

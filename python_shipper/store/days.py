@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
@@ -75,6 +77,16 @@ def family_days(root: Path, family: str) -> Iterator[Day]:
     for folder in folders:
         if FOLDER.fullmatch(folder.name) and (folder / "meta.json").exists():
             yield Day(date.fromisoformat(folder.name), family)
+
+
+def tree_size(folder: Path) -> int:
+    """Bytes of the files below a folder; one that a merge removes meanwhile counts as nothing."""
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                total += os.stat(os.path.join(parent, name)).st_size  # noqa: PTH116, PTH118  many files, hot in status
+    return total
 
 
 @dataclass(frozen=True, slots=True)

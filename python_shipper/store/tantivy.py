@@ -23,7 +23,7 @@ from python_shipper.store import IndexInfo, analysis, hits, request, schema
 from python_shipper.store.aggregate import run
 from python_shipper.store.buckets import merge_parts, show_parts
 from python_shipper.store.compile import Compiler
-from python_shipper.store.days import DAY_MS, Day, Pattern, kept_days, store_root
+from python_shipper.store.days import DAY_MS, Day, Pattern, kept_days, store_root, tree_size
 from python_shipper.store.failures import told
 from python_shipper.store.nodes import All, Bool, Node, Nothing, Terms, all_of, time_span
 from python_shipper.store.request import Request
@@ -151,7 +151,7 @@ class TantivyStore:
         with told(f"{self.root}: cannot read the store"):
             for day in self.matching(wanted, All()):
                 names = day.names()
-                size, total = folder_size(day.day.folder(self.root)), max(sum(names.values()), 1)
+                size, total = tree_size(day.day.folder(self.root)), max(sum(names.values()), 1)
                 found += [IndexInfo(n, count, size * count // total) for n, count in names.items() if wanted.matches(n)]
         return sorted(found, key=lambda info: info.name)
 
@@ -182,14 +182,3 @@ def open_day(day: Day, folder: Path, stamp: tuple[int, int, int]) -> OpenDay:
     index = tantivy.Index.open(str(folder))
     index.register_tokenizer(analysis.NAME, analysis.analyzer())
     return OpenDay(day, index, index.searcher(), frozenset(column["name"] for column in meta["schema"]), stamp)
-
-
-def folder_size(folder: Path) -> int:
-    """Bytes of the files in a folder; one that a merge removes meanwhile counts as nothing."""
-    total = 0
-    for path in folder.iterdir():
-        try:
-            total += path.stat().st_size
-        except FileNotFoundError:
-            continue
-    return total

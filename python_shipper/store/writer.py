@@ -36,9 +36,9 @@ import tantivy
 from python_shipper.errors import StoreError, StoreLockedError
 from python_shipper.store import analysis, schema
 from python_shipper.store.columns import begin, columns, identity
-from python_shipper.store.days import Day, day_of, kept_days, store_root
+from python_shipper.store.days import Day, day_of, kept_days, store_root, tree_size
 from python_shipper.store.failures import told
-from python_shipper.store.retention import expired_days
+from python_shipper.store.retention import beyond_budget, expired_days, on_hold
 
 T = TypeVar("T")
 HEAP_BYTES = 50_000_000  # a writer cuts a new segment when its heap is full; tantivy wants at least 15 MB
@@ -202,11 +202,29 @@ class Writer:
         shutil.rmtree(day.folder(self.root), ignore_errors=False)
 
     def drop_expired(self, now_ms: int) -> list[Day]:
-        """Delete the days past the age in ``ilm_policies/``, and tell which."""
-        expired = expired_days(self.kept(), now_ms)
-        for day in expired:
+        """Delete the days past the age in ``ilm_policies/`` but those on hold, and tell which."""
+        return self.drop_all(expired_days(self.droppable(), now_ms))
+
+    def drop_beyond(self, limit_bytes: int, now_ms: int) -> list[Day]:
+        """Delete what must go for the store to fit into ``limit_bytes`` (0: no limit), and tell which days of logs."""
+        if not limit_bytes or (excess := tree_size(self.root) - limit_bytes) <= 0:
+            return []
+        for folder in sorted(self.root.glob("*/*.damaged-*")):
+            if excess > 0:
+                excess -= tree_size(folder)
+                shutil.rmtree(folder)
+        sizes = {day: tree_size(day.folder(self.root)) for day in self.droppable()}
+        return self.drop_all(beyond_budget(sizes, excess, now_ms))
+
+    def droppable(self) -> list[Day]:
+        """The days on disk that are not on hold."""
+        return [day for day in self.kept() if not on_hold(day.folder(self.root))]
+
+    def drop_all(self, days: list[Day]) -> list[Day]:
+        """Delete these days."""
+        for day in days:
             self.guarded(lambda d=day: self.drop(d))  # type: ignore[misc]
-        return expired
+        return days
 
     def kept(self) -> list[Day]:
         """The days on disk, oldest first."""

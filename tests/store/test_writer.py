@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from python_shipper.errors import StoreError
-from python_shipper.store.days import DAY_MS
+from python_shipper.store.days import DAY_MS, FAMILIES, tree_size
+from python_shipper.store.retention import policy
 from python_shipper.store.tantivy import TantivyStore
 from python_shipper.store.writer import Added, Writer
 from tests.store.documents import NOON, row
@@ -78,6 +79,46 @@ def test_a_day_past_its_age_is_deleted(tmp_path: Path) -> None:
     assert [day.date.isoformat() for day in writer.drop_expired(NOON)] == ["2025-12-03"]
     writer.close()
     assert [hit["_index"] for hit in search(tmp_path)] == ["christmas-logs-orders-2025.12.04"]
+
+
+def test_a_day_on_hold_outlives_its_age_and_the_budget(tmp_path: Path) -> None:
+    writer = Writer(tmp_path)
+    writer.add([row(NOON - 31 * DAY_MS)])
+    writer.commit()
+    (tmp_path / "store/logs/2025-12-02/.hold").touch()
+    assert writer.drop_expired(NOON) == []
+    assert writer.drop_beyond(1, NOON) == []
+    writer.close()
+
+
+def test_a_full_store_drops_what_is_damaged_then_its_oldest_logs_but_never_today(tmp_path: Path) -> None:
+    writer, letter = Writer(tmp_path), row(NOON - 3 * DAY_MS)
+    writer.add([row(NOON - days * DAY_MS) for days in range(3)])
+    writer.add([("christmas-dead-letters-2025.12.30", *letter[1:])])
+    writer.commit()
+    aside = tmp_path / "store/logs/2025-12-31.damaged-1"
+    aside.mkdir()
+    (aside / "torn").write_bytes(bytes(1000))
+    assert writer.drop_beyond(0, NOON) == []
+    assert writer.drop_beyond(tree_size(tmp_path) - 500, NOON) == []
+    assert not aside.exists()
+    dropped = writer.drop_beyond(tree_size(tmp_path) - 500, NOON)
+    assert [day.date.isoformat() for day in dropped] == ["2025-12-31"]
+    assert [day.date.isoformat() for day in writer.drop_beyond(1, NOON)] == ["2026-01-01"]
+    assert [(day.family, day.date.isoformat()) for day in writer.kept()] == [
+        ("dead-letters", "2025-12-30"),
+        ("logs", "2026-01-02"),
+    ]
+    writer.close()
+
+
+def test_each_family_follows_the_policy_of_its_template() -> None:
+    assert {family: policy(family) for family in FAMILIES} == {
+        "logs": "christmas-logs-30d",
+        "dead-letters": "christmas-logs-30d",
+        "audit": None,
+        "restored": None,
+    }
 
 
 def test_a_document_that_no_column_takes_is_named_and_the_others_are_stored(tmp_path: Path) -> None:
