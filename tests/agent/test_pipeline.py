@@ -1,6 +1,9 @@
 """The pipeline beside its golden cases (tests/pipeline): the quick way and the careful way give the same document."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -10,7 +13,7 @@ from hypothesis import strategies as st
 
 from python_shipper.agent import decode
 from python_shipper.agent.pipeline import Pipeline, Source
-from python_shipper.core.clock import parsed_ms
+from python_shipper.core.clock import now_ms, parsed_ms
 from python_shipper.core.ulid import is_ulid
 
 NOW = parsed_ms("2026-11-22T06:00:00Z")
@@ -99,3 +102,31 @@ def test_any_bytes_give_one_document(raw: bytes) -> None:
     routed = Pipeline().process(raw, SOURCE, NOW)
     assert routed.index == "christmas-dead-letters-2026.11.22"
     orjson.dumps(routed.document)
+
+
+HOSTILE: dict[str, Any] = {
+    "order_id": "o-1", "duration": 0.0123, "user": "bob", "http.response.status_code": "x", "n": 10**30,
+    "f": float("inf"), "deep": {"a": {"b": [1, {"c": None}]}}, "phone": "010-1234-5678", "big": "x" * 9000,
+    "trace_id": "abc123", "service": {"name": "other"}, "password": "hunter2", "tags": "one",
+}  # fmt: skip
+
+
+def test_what_emission_writes_passes_unchanged(pipeline: Pipeline, tmp_path: Path) -> None:
+    script = (
+        "import python_shipper, logging, sys; python_shipper.configure(service='orders', log_dir=sys.argv[1])\n"
+        "log = logging.getLogger('a.b')\nlog.info('for kim@example.com', extra={'n': 1, 'd': {'phone': '010-1234'}})\n"
+        "log.warning('hostile', extra=eval(sys.argv[2]))\n"
+        "try: 1 / 0\nexcept ZeroDivisionError: log.exception('failed')\n"
+    )
+    extra = repr(HOSTILE).replace("inf", "float('inf')")
+    subprocess.run([sys.executable, "-c", script, str(tmp_path), extra], check=True, timeout=60, capture_output=True)
+    lines = (tmp_path / "orders.ecs.log").read_bytes().splitlines(keepends=True)
+    assert len(lines) == 4, "the segment's header and three lines"
+    for raw in lines:
+        event = json.loads(raw)
+        quickly = pipeline._checked.todo(json.loads(raw)) is not None
+        assert quickly or event["message"] == "hostile", "only lists and very long texts go the careful way"
+        stored = pipeline.process(raw, SOURCE, now_ms()).document
+        del stored["log"]["file"], stored["log"]["offset"]
+        event.setdefault("log", {})
+        assert stored == event
