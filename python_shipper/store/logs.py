@@ -17,6 +17,7 @@ from python_shipper.core.clock import iso
 from python_shipper.errors import QueryError
 from python_shipper.store import LOGS, Store
 from python_shipper.store.dates import milliseconds
+from python_shipper.store.hashes import with_hashes
 
 Hit = dict[str, Any]
 
@@ -77,7 +78,7 @@ def condition(question: Question) -> dict[str, Any]:
     bounds = {"gte": question.since_ms, "lt": question.until_ms}
     if given := {name: iso(ms) for name, ms in bounds.items() if ms is not None}:
         filters.append({"range": {"@timestamp": given}})
-    if text := in_field_names(question.query.strip()):
+    if text := with_hashes(in_field_names(question.query.strip())):
         filters.append({"query_string": {"query": text, "default_field": "message", "default_operator": "AND"}})
     return {"bool": {"filter": filters}} if filters else {"match_all": {}}
 
