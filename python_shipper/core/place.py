@@ -139,7 +139,9 @@ class Placer:
         for path in RESERVED:
             if path in placed:
                 extra = placed.setdefault(EXTRA, {})
-                place(extra, tuple(path.split(".")), placed.pop(path))
+                # Exempt from masking where it was, not where it goes.
+                value = self.masker.value(path.rpartition(".")[2], placed.pop(path))
+                place(extra, tuple(path.split(".")), value)
                 placed[EXTRA] = bounded(extra)
         if identity is not None:
             placed["event.id"] = identity

@@ -213,6 +213,7 @@ CASES: dict[str, dict[str, Any]] = {
     "two short names of one field": extra(duration=1.5, duration_ms=3),
     "our own namespace": named({"christmas": {"order": {"id": 1}, "nonsense": 2, "extra": {"a": 1}}, "christmas.x": 3}),
     "christmas as a scalar": extra(christmas=7),
+    "personal data in the machinery's fields": named({"ecs.version": "a@b.co", "log.level": "010-1234-5678"}),
     "the machinery's fields": named({"event": {"id": "nope"}, "log": {"logger": 3}, "log.file.path": "/etc/passwd"}),
     "wrong types": named({"http": {"response": {"status_code": "abc"}}, "client.ip": "localhost", "url.port": 1.5}),
     "wrong types in lists": named({"tags": [1, {"a": 2}], "event.category": "web", "host.ip": ["::1", "x"]}),

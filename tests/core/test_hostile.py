@@ -84,6 +84,11 @@ def test_nothing_of_a_clash_is_lost(logger: logging.Logger, written: Lines) -> N
     assert scalars["service"]["name"] == "7"
 
 
+def test_what_is_moved_is_masked_although_it_was_exempt(logger: logging.Logger, written: Lines) -> None:
+    log(logger, CASES["personal data in the machinery's fields"])
+    assert checked(written()[0])["christmas"]["extra"] == {"ecs": {"version": "***"}, "log": {"level": "***5678"}}
+
+
 def test_values_keep_their_meaning(logger: logging.Logger, written: Lines) -> None:
     for name in ("pydantic model", "time differences", "identifiers", "decimals", "surrogate pair", "dataclass"):
         log(logger, CASES[name])
