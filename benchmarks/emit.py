@@ -118,10 +118,9 @@ def ours_handler(folder: Folder, name: str, **files: bool) -> FilesHandler:
     if folder.null:
         handler.write(b"{}\n", logging.ERROR)  # opens the files, which then lead nowhere
         null = os.open(NULL, os.O_WRONLY)
-        for file in (handler._files.ecs, handler._files.daily, handler._files.error):
-            if file is not None:
-                file.file.room = sys.maxsize
-                os.dup2(null, file.file.fd)
+        for file in (handler._files.ecs, *(copy.file for copy in handler._files.copies)):
+            file.file.room = sys.maxsize
+            os.dup2(null, file.file.fd)
         handler._next_check = float("inf")
     return handler
 

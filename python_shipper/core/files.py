@@ -23,8 +23,11 @@ class AppendFile:
 
     __slots__ = ("_limit", "fd", "lines", "path", "room", "size")
 
-    def __init__(self, path: Path, mode: int, limit: int = sys.maxsize) -> None:
+    def __init__(self, path: Path, mode: int, limit: int | None) -> None:
         """Open or create ``path`` with permission bits ``mode``; ``limit`` is its size in bytes at the most.
+
+        A file without a limit is shared with other processes: a last line without end may be one that another is
+        writing right now, so it is not ended here.
 
         Raises:
             OSError: the file cannot be opened.
@@ -35,9 +38,9 @@ class AppendFile:
         if not self.size:
             os.fchmod(self.fd, mode)  # whatever the umask says
         self.lines = 0
-        self._limit = limit
-        torn = self.size > 0 and os.pread(self.fd, 1, self.size - 1) != b"\n"
-        self.room = TORN if torn else limit
+        self._limit = sys.maxsize if limit is None else limit
+        torn = limit is not None and self.size > 0 and os.pread(self.fd, 1, self.size - 1) != b"\n"
+        self.room = TORN if torn else self._limit
 
     def write(self, line: bytes) -> bool:
         """Append ``line``, which ends with its only newline; False, and nothing done, if the file has no room for it.
@@ -151,7 +154,7 @@ class RotatingFile:
         """The number that the open segment gets."""
         return max(closed_numbers(self.path), default=0) + 1
 
-    def check(self) -> None:
+    def check(self, now_seconds: float) -> None:
         """Open a new file where the old one was moved or deleted from outside."""
         if not self.file.is_current():
             following = self.opened()
@@ -172,9 +175,9 @@ class DailyFile:
         self._open(now_seconds)
 
     def _open(self, now_seconds: float) -> None:
-        self.end = (now_seconds // SECONDS_OF_DAY + 1) * SECONDS_OF_DAY
+        self._end = (now_seconds // SECONDS_OF_DAY + 1) * SECONDS_OF_DAY
         day = datetime.fromtimestamp(now_seconds, UTC).date()
-        self.file = AppendFile(self._folder / f"{self._stem}.daily.{day}.log", self._mode)
+        self.file = AppendFile(self._folder / f"{self._stem}.daily.{day}.log", self._mode, None)
         for old in self._days()[: -self._keep]:
             (self._folder / old).unlink(missing_ok=True)
 
@@ -193,7 +196,7 @@ class DailyFile:
 
     def check(self, now_seconds: float) -> None:
         """Go on to the next day's file after midnight, and open a new one where the old one was moved."""
-        if now_seconds >= self.end or not self.file.is_current():
+        if now_seconds >= self._end or not self.file.is_current():
             self.file.close()
             self._open(now_seconds)
 

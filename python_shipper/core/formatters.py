@@ -84,7 +84,7 @@ class EcsFormatter(logging.Formatter):
         self._clean = self.masker.clean
         self._placer = Placer(self.masker)
         settings = Settings.from_environment()
-        self.service = service or settings.service_name
+        self.service = well_formed(service or settings.service_name)
         named = {
             "name": self.service,
             "version": version or settings.service_version,

@@ -10,14 +10,16 @@ import logging
 import os
 import threading
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 from time import time
+from typing import Protocol
 
 from python_shipper.core import counts
-from python_shipper.core.files import DailyFile, RotatingFile
+from python_shipper.core.files import SECONDS_OF_DAY, DailyFile, RotatingFile
 from python_shipper.core.formatters import EcsFormatter
 from python_shipper.core.names import index_part
-from python_shipper.core.plain import safe_text
+from python_shipper.core.plain import safe_text, well_formed
 from python_shipper.core.records import never_raise
 from python_shipper.core.segments import SegmentFile
 from python_shipper.core.slots import Slot
@@ -27,57 +29,77 @@ CHECK_SECONDS = 1.0
 _living: weakref.WeakSet[FilesHandler] = weakref.WeakSet()
 
 
+class GrowingFile(Protocol):
+    """What a rotating and a daily file have in common."""
+
+    def write(self, line: bytes) -> None:
+        """Append ``line``."""
+
+    def check(self, now_seconds: float) -> None:
+        """See whether the open file is still the right one."""
+
+    def close(self) -> None:
+        """Close the file."""
+
+
+class Copy:
+    """A file for people: opened by its first record, for a folder may refuse it though the shipped file works."""
+
+    def __init__(self, least_level: int, opener: Callable[[], GrowingFile]) -> None:
+        self.least_level = least_level
+        self._opener = opener
+        self.file: GrowingFile | None = None
+
+    def write(self, line: bytes) -> None:
+        """Append ``line``.
+
+        Raises:
+            OSError: the file cannot be opened, or the disk did not take the line.
+        """
+        if self.file is None:
+            self.file = self._opener()
+        self.file.write(line)
+
+
 class Files:
     """The open files of one slot; used under the handler's lock."""
 
     def __init__(self, folder: Path, service: str, settings: Settings, *, daily: bool, error: bool) -> None:
-        """Take a slot and open its files.
+        """Take a slot and open its shipped file.
 
         Raises:
             OSError: the folder cannot be written.
         """
         part, mode = index_part(service), int(settings.log_file_mode, 8)
-        size, keep = settings.log_max_bytes, settings.log_backup_count
-        self.slot = Slot.take(folder, part)
-        stem = self.slot.stem
-        self.ecs = SegmentFile(folder / f"{stem}.ecs.log", mode, size, keep, service)
-        self.error = RotatingFile(folder / f"{stem}.error.log", mode, size, keep) if error else None
-        days = settings.log_daily_backup_count
-        self.daily = DailyFile(folder, part, mode, days, time()) if daily else None
+        size, keep, days = settings.log_max_bytes, settings.log_backup_count, settings.log_daily_backup_count
+        self._slot = slot = Slot.take(folder, part)
+        try:
+            self.ecs = SegmentFile(folder / f"{slot.stem}.ecs.log", mode, size, keep, service)
+        except OSError:
+            slot.free()
+            raise
+        self.copies: list[Copy] = []
+        if daily:
+            self.copies.append(Copy(logging.NOTSET, lambda: DailyFile(folder, part, mode, days, time())))
+        if error:
+            path = folder / f"{slot.stem}.error.log"
+            self.copies.append(Copy(logging.ERROR, lambda: RotatingFile(path, mode, size, keep)))
 
-        self.for_people = daily or error
-
-    def copy(self, line: bytes, level: int) -> None:
-        """Append ``line`` to the files for people.
-
-        Raises:
-            OSError: a disk did not take it.
-        """
-        if self.daily is not None:
-            self.daily.write(line)
-        if level >= logging.ERROR and self.error is not None:
-            self.error.write(line)
-
-    def check(self) -> float:
-        """Go on to a new day's file, open new files where old ones were moved or deleted; gives ``next_check``."""
-        self.ecs.check()
-        if self.error is not None:
-            self.error.check()
-        if self.daily is not None:
-            self.daily.check(time())
-        return self.next_check()
-
-    def next_check(self) -> float:
-        """When to check again: in a second, and at midnight (seconds since 1970)."""
-        soon = time() + CHECK_SECONDS
-        return soon if self.daily is None else min(soon, self.daily.end)
+    def check(self) -> None:
+        """Go on to a new day's file, and open new files where old ones were moved or deleted."""
+        now = time()
+        self.ecs.check(now)
+        for copy in self.copies:
+            if copy.file is not None:
+                copy.file.check(now)
 
     def close(self) -> None:
         """Close the files and give the slot back."""
-        for file in (self.ecs, self.error, self.daily):
-            if file is not None:
-                file.close()
-        self.slot.free()
+        self.ecs.close()
+        for copy in self.copies:
+            if copy.file is not None:
+                copy.file.close()
+        self._slot.free()
 
 
 class FilesHandler(logging.Handler):
@@ -104,7 +126,7 @@ class FilesHandler(logging.Handler):
         super().__init__()
         never_raise()
         self._settings = settings or Settings.from_environment()
-        self.service = service or self._settings.service_name
+        self.service = well_formed(service or self._settings.service_name)
         self.directory = Path(directory or self._settings.log_dir)
         self._daily, self._error = daily, error
         self.encoder: EcsFormatter | None = None
@@ -155,19 +177,21 @@ class FilesHandler(logging.Handler):
             except Exception as error:
                 counts.lost(1, f"{self.directory}: {error}")
                 return
-            if files.for_people:
-                try:
-                    files.copy(line, level)
-                except Exception as error:
-                    counts.missed(1, f"{self.directory}: {error}")
+            for copy in files.copies:
+                if level >= copy.least_level:
+                    try:
+                        copy.write(line)
+                    except Exception as error:
+                        counts.missed(1, f"{self.directory}: {error}")
 
     def _check(self) -> None:
-        """Open the files, or look whether they are still the right ones."""
+        """Open the files, or look whether they are still the right ones; again in a second, and at midnight."""
         if self._next_check:
-            self._next_check = self._files.check()
+            self._files.check()
         else:
-            files = Files(self.directory, self.service, self._settings, daily=self._daily, error=self._error)
-            self._files, self._next_check = files, files.next_check()
+            self._files = Files(self.directory, self.service, self._settings, daily=self._daily, error=self._error)
+        now = time()
+        self._next_check = min(now + CHECK_SECONDS, (now // SECONDS_OF_DAY + 1) * SECONDS_OF_DAY)
 
     def after_fork(self) -> None:
         """In a forked child: leave the parent's files and slot to the parent, take new ones at the next record."""

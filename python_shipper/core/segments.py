@@ -84,7 +84,7 @@ class SegmentFile(RotatingFile):
             return Header(self.header.number + 1, self.header.lines + self.file.lines)
         lines, numbers = 0, closed_numbers(self.path)
         for number in reversed(numbers):
-            closed = AppendFile(numbered(self.path, number), self._mode)
+            closed = AppendFile(numbered(self.path, number), self._mode, None)
             header, lines = header_of(closed), lines + closed.count_lines()
             closed.close()
             if header is not None:

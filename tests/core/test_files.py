@@ -206,6 +206,41 @@ def test_a_folder_that_cannot_be_written_loses_counted_records_and_raises_nothin
     assert counts.current()["lost"] - before == 3
 
 
+def test_a_file_for_people_that_cannot_be_opened_is_missed_and_the_shipped_one_is_whole(tmp_path: Path) -> None:
+    (tmp_path / "orders.error.log").mkdir()
+    handler = FilesHandler("orders", tmp_path)
+    before = counts.current()
+    for _ in range(3):
+        handler.write(b"{}\n", logging.ERROR)
+    after = counts.current()
+    assert (after["missed"] - before["missed"], after["lost"] - before["lost"]) == (3, 0)
+    assert (tmp_path / "orders.ecs.log").read_bytes().count(b"\n{}") == 3
+    (daily,) = tmp_path.glob("orders.daily.*")
+    assert daily.read_bytes() == b"{}\n" * 3
+    handler.close()
+
+
+def test_a_shipped_file_that_cannot_be_opened_takes_one_slot_only(tmp_path: Path) -> None:
+    (tmp_path / "orders.ecs.log").mkdir()
+    handler = FilesHandler("orders", tmp_path)
+    before = counts.current()["lost"]
+    for _ in range(3):
+        handler.write(b"{}\n", 20)
+    assert counts.current()["lost"] - before == 3
+    assert [path.name for path in (tmp_path / ".slots").iterdir()] == ["orders.lock"]
+
+
+def test_a_service_name_that_is_no_text_still_gives_lines(tmp_path: Path) -> None:
+    handler = FilesHandler("or\udcffders", tmp_path)
+    logger = logging.Logger("x")
+    logger.addHandler(handler)
+    logger.warning("hello")
+    handler.close()
+    (path,) = tmp_path.glob("*.ecs.log")
+    header, line = path.read_bytes().splitlines(keepends=True)
+    assert checked(header)["service"]["name"] == checked(line)["service"]["name"] == "or\ufffdders"
+
+
 FULL = """
     import logging, resource, sys
     from pathlib import Path
