@@ -2,6 +2,8 @@
 ARG PYTHON_IMAGE=python:3.13-slim
 FROM ${PYTHON_IMAGE}
 
+# What a one-shot says is in its log in the order in which it says it.
+ENV PYTHONUNBUFFERED=1
 WORKDIR /project
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY elasticsearch elasticsearch

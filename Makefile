@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs demo test check bench load faults clean
+.PHONY: help up down status logs backup restore demo test check bench load faults clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -21,6 +21,12 @@ status: $(VENV)/run ## Show what runs, how far behind it is, and where it listen
 
 logs: $(VENV)/run ## Follow the newest log lines
 	@$(BIN)/shipper tail
+
+backup: $(VENV)/run ## Back the ELK stack's logs up now (it does so by itself every night)
+	@$(BIN)/shipper stack backup
+
+restore: $(VENV)/run ## Restore a backup beside what is there: NAME=… or the newest
+	@$(BIN)/shipper stack restore $(NAME)
 
 demo: $(VENV)/run ## Start everything, drive traffic, find a failed order by its trace id
 	@$(BIN)/shipper demo
@@ -44,6 +50,7 @@ faults: $(VENV)/dev ## The long fault suite: kills, full disks, damage, clocks
 clean: ## Remove the virtual environment, caches and the stack's data; asks first
 	@[ ! -x $(BIN)/shipper ] || $(BIN)/shipper down --quiet
 	@printf 'Remove .venv, caches and data/ (the embedded store)? [y/N] ' && read answer && [ "$$answer" = y ]
+	@[ ! -x $(BIN)/shipper ] || $(BIN)/shipper stack erase
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis data
 
 # One environment, grown by what a target needs; a stamp a set, made again when its list changes.

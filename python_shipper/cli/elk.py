@@ -19,7 +19,7 @@ rooms = typer.Typer(name="stack", help="Set up, rotate, back up and restore the 
 def add_to(app: typer.Typer) -> None:
     """Make these functions commands of ``app``, under `stack`."""
     rooms.command("secrets")(make_secrets)
-    for function in (apply, rotate):
+    for function in (apply, rotate, backup, restore, erase):
         rooms.command()(function)
     app.add_typer(rooms)
 
@@ -79,3 +79,28 @@ def rotate(what: Annotated[Literal["passwords", "certificates"], typer.Argument(
     typer.echo(f"new {what} are in {settings.secrets_dir}")
     if elk.status(settings)["running"]:
         elk.up(settings, typer.echo, renew=True)
+
+
+def backup() -> None:
+    """Back all logs up now. Elasticsearch does so by itself every night."""
+    from python_shipper.stack import backup, docker, elk
+
+    settings = Settings.from_environment()
+    backup.backup(elk.elasticsearch(settings.secrets_dir, docker.variables()), typer.echo)
+
+
+def restore(name: Annotated[str | None, typer.Argument(help="Which backup; without it the newest.")] = None) -> None:
+    """Restore a backup beside what is there, as indices named christmas-restored-…"""
+    from python_shipper.stack import backup, docker, elk
+
+    settings = Settings.from_environment()
+    backup.restore(elk.elasticsearch(settings.secrets_dir, docker.variables()), name, typer.echo)
+
+
+def erase(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
+    """Remove the ELK stack's containers and volumes. All its logs and backups are gone; asks first."""
+    from python_shipper.stack import elk
+
+    if elk.present():
+        yes or typer.confirm("Remove the ELK stack with all its logs and backups?", abort=True)
+        elk.erase(typer.echo)

@@ -177,3 +177,9 @@ def containers() -> list[dict[str, Any]]:
     """One entry a container of the project: ``Service``, ``State``, ``Health``, ``ExitCode``; stopped ones too."""
     lines = compose("ps", "--all", "--format", "json").splitlines()
     return [json.loads(line) for line in lines if line.strip()]
+
+
+def volumes() -> list[str]:
+    """The project's volumes."""
+    name = json.loads(compose("config", "--format", "json"))["name"]
+    return run("volume", "ls", "--quiet", f"--filter=label=com.docker.compose.project={name}").split()

@@ -136,6 +136,20 @@ def down(settings: Settings, report: Report) -> None:
         docker.compose("--profile=*", "down", "--remove-orphans", timeout_seconds=None)
 
 
+def present() -> bool:
+    """Whether Docker answers and has containers or volumes of ours."""
+    try:
+        return bool(docker.containers() or docker.volumes())
+    except StackError:
+        return False
+
+
+def erase(report: Report) -> None:
+    """Remove containers and volumes: all data. The secrets stay, for their folder is the owner's."""
+    report("removing the ELK stack and its data …")
+    docker.compose("--profile=*", "down", "--remove-orphans", "--volumes", timeout_seconds=None)
+
+
 def status(settings: Settings) -> dict[str, Any]:
     """``running`` and a state a service, such as ``running (healthy)`` or ``exited (0)``."""
     states = services()
@@ -177,5 +191,5 @@ def store_at(server: Api) -> Store:
 
 def elasticsearch(folder: Path, variables: dict[str, str]) -> Api:
     """Elasticsearch from this machine, as the user that may read and manage all logs; ``folder`` holds the secrets."""
-    password = secrets.read(folder / secrets.PASSWORDS)["logs_admin"]
+    password = secrets.ensure(folder)["logs_admin"]
     return Api(f"https://localhost:{variables['ELASTICSEARCH_PORT']}", "logs_admin", password, folder / "ca.crt")

@@ -246,3 +246,10 @@ def test_down_leaves_no_container_and_keeps_the_data(stack: Stack) -> None:
     assert f"standins-{os.getpid()}_data-elasticsearch" in volumes
     elk.down(stack.settings, said.append)
     assert said == ["stopping the ELK stack …"]
+
+
+def test_erase_leaves_no_volume(stack: Stack) -> None:
+    assert elk.present()
+    commands.erase(yes=True)
+    assert docker.volumes() == []
+    assert not elk.present()

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from python_shipper.errors import ConfigurationError, StackError
-from python_shipper.stack import provision, secrets
+from python_shipper.stack import backup, provision, secrets
 from python_shipper.stack.api import Api, RefusedError, UnreachableError
+from python_shipper.stack.provision import read_json
 from tests.stack.elasticsearch import Server
 
 AWKWARD = """a$b"c'd`e\\f #g%h&i{j}é:k"""
@@ -100,3 +101,35 @@ def test_a_definition_that_is_not_json_is_named(tmp_path: Path) -> None:
     (tmp_path / "ilm_policies" / "broken.json").write_text("{")
     with pytest.raises(ConfigurationError, match=r"ilm_policies/broken\.json: not JSON"):
         list(provision.resources(tmp_path))
+
+
+@pytest.fixture
+def repository(elasticsearch: Server) -> Server:
+    """A server with a backup repository below its `path.repo`, and one document."""
+    admin = elasticsearch.api()
+    settings = read_json(ROOT / "elasticsearch/snapshot_repositories/backups.json") | {
+        "settings": {"location": "tried"}
+    }
+    admin.call("PUT", "/_snapshot/backups", settings)
+    document = {"@timestamp": "2026-03-04T05:06:07.000Z", "message": "kept", "ecs.version": "9.4.0"}
+    admin.call("PUT", "/christmas-logs-backup-2026.03.04/_doc/kept?refresh=true", document)
+    return elasticsearch
+
+
+@pytest.mark.slow
+@pytest.mark.needs("maven")
+def test_a_backup_is_restored_beside_what_is_there(repository: Server) -> None:
+    admin, said = repository.api("logs_admin"), list[str]()
+    name = backup.backup(admin, said.append)
+    repository.api().call("DELETE", "/christmas-logs-backup-2026.03.04")
+    restored = backup.restore(admin, None, said.append)
+    assert "christmas-restored-logs-backup-2026.03.04" in restored
+    found = admin.call("GET", "/christmas-restored-logs-backup-2026.03.04/_search")["hits"]["hits"]
+    assert [hit["_source"]["message"] for hit in found] == ["kept"]
+    assert said[0].startswith(f"backup {name}: ")
+    with pytest.raises(StackError, match=f"no backup nonsense; there are: .*{name}"):
+        backup.restore(admin, "nonsense", said.append)
+    with pytest.raises(StackError, match="same name already exists"):
+        backup.restore(admin, name, said.append)
+    for index in restored:
+        repository.api().call("DELETE", f"/{index}")
