@@ -19,7 +19,7 @@ rooms = typer.Typer(name="stack", help="Set up, rotate, back up and restore the 
 def add_to(app: typer.Typer) -> None:
     """Make these functions commands of ``app``, under `stack`."""
     rooms.command("secrets")(make_secrets)
-    for function in (apply, rotate, backup, restore, erase):
+    for function in (apply, rotate, backup, restore, erase, watch):
         rooms.command()(function)
     app.add_typer(rooms)
 
@@ -104,3 +104,17 @@ def erase(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = Fals
     if elk.present():
         yes or typer.confirm("Remove the ELK stack with all its logs and backups?", abort=True)
         elk.erase(typer.echo)
+
+
+def watch(every: Annotated[float, typer.Option(min=1, help="Seconds between two looks.")] = 60) -> None:
+    """Log how full Elasticsearch's disks are, until interrupted. The container `watch` runs this."""
+    import python_shipper
+    from python_shipper.stack import secrets
+    from python_shipper.stack import watch as watcher
+    from python_shipper.stack.api import Api
+
+    settings = Settings.from_environment()
+    password = secrets.read(settings.secrets_dir / secrets.PASSWORDS)["health_check"]
+    url = address(settings.elasticsearch_url, "ELASTICSEARCH_PORT")
+    python_shipper.configure(service=watcher.SERVICE)
+    watcher.watch(Api(url, "health_check", password, settings.secrets_dir / "ca.crt"), every)

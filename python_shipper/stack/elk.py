@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -78,13 +78,17 @@ def launch(variables: Mapping[str, str], report: Report, *options: str) -> None:
         StackError: a container failed, or is not ready in time; the message names it.
     """
     shown: dict[str, str] = {}
+    # Without their last run's containers, a one-shot that has failed has failed now.
+    docker.compose("rm", "--force", *ONE_SHOTS)
     build = ["--build"] if docker.local(variables["PYTHON_IMAGE"]) else []
     with docker.started("up", "--detach", "--remove-orphans", *build, *options) as starting:
         while starting.process.poll() is None:
             time.sleep(PROGRESS_SECONDS)
             tell_changes(shown, report)
+            refuse_failures(ONE_SHOTS)
         if starting.process.returncode != 0:
-            raise StackError(f"docker compose up: {why_it_failed() or docker.last_line(starting.said())}")
+            refuse_failures(shown)
+            raise StackError(f"docker compose up: {docker.last_line(starting.said())}")
     wait_until_ready(shown, report)
 
 
@@ -92,8 +96,7 @@ def wait_until_ready(shown: dict[str, str], report: Report) -> None:
     """Wait for what no other container waited for: the last one-shots, and health checks."""
     until = time.monotonic() + READY_SECONDS
     while not all(map(ready, docker.containers())):
-        if failure := why_it_failed():
-            raise StackError(f"docker compose up: {failure}")
+        refuse_failures(shown)
         if time.monotonic() > until:
             waiting = ", ".join(each["Service"] for each in docker.containers() if not ready(each))
             raise StackError(
@@ -119,14 +122,17 @@ def tell_changes(shown: dict[str, str], report: Report) -> None:
             report(f"  {service}: {text}")
 
 
-def why_it_failed() -> str | None:
-    """The first container that exited in error or is unhealthy, with its last line."""
-    for container in docker.containers():
-        if container["Health"] == "unhealthy" or (container["State"] == "exited" and container["ExitCode"] != 0):
-            service = container["Service"]
+def refuse_failures(watched: Container[str]) -> None:
+    """Look for a service among ``watched`` whose container exited in error or is unhealthy.
+
+    Raises:
+        StackError: there is one; the message holds its last line.
+    """
+    for each in docker.containers():
+        service, failed = each["Service"], each["State"] == "exited" and each["ExitCode"] != 0
+        if service in watched and (failed or each["Health"] == "unhealthy"):
             line = docker.last_line(docker.compose("logs", "--no-log-prefix", "--tail=20", service))
-            return f"{service} is {state(container)}: {line}"
-    return None
+            raise StackError(f"docker compose up: {service} is {state(each)}: {line}")
 
 
 def down(settings: Settings, report: Report) -> None:

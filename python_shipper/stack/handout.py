@@ -50,6 +50,11 @@ def everything(passwords: Passwords) -> str:
     return "".join(f"{name}={value}\n" for name, value in passwords.items())
 
 
+def for_watching(passwords: Passwords) -> str:
+    """The one password that asking for the disks takes."""
+    return f"health_check={passwords['health_check']}\n"
+
+
 # Service -> file -> its content; ca.crt and the service's own certificate and key come beside these.
 FILES: dict[str, dict[str, Callable[[Passwords], str]]] = {
     "elasticsearch": {"elastic_password": lambda passwords: passwords["elastic"], "health.curlrc": health_check},
@@ -57,6 +62,7 @@ FILES: dict[str, dict[str, Callable[[Passwords], str]]] = {
     "logstash": {"logstash.env": logstash_variable},
     "filebeat": {"filebeat.env": beat_variable},
     "setup": {secrets.PASSWORDS: everything},
+    "watch": {secrets.PASSWORDS: for_watching},
 }
 
 

@@ -121,7 +121,8 @@ def require_ready(api: Api, index: str = "") -> None:
     Raises:
         UnreachableError: not yet.
     """
-    if api.call("GET", f"/_cluster/health/{index}?wait_for_status=yellow&timeout=5s")["timed_out"]:
+    path = f"/_cluster/health/{index}".rstrip("/")
+    if api.call("GET", f"{path}?wait_for_status=yellow&timeout=5s")["timed_out"]:
         raise UnreachableError(f"{api.url}: cluster health is still red")
 
 

@@ -54,7 +54,7 @@ def text_of(folder: str) -> str:
 
 
 def test_the_services_are_those_asked_for() -> None:
-    assert set(DEFAULT) == set(ELASTIC) | ONE_SHOTS
+    assert set(DEFAULT) == set(ELASTIC) | ONE_SHOTS | {"watch"}
     assert {name: each["image"] for name, each in DEFAULT.items() if name in ELASTIC} == {
         name: f"{image}:${{STACK_VERSION}}" for name, image in ELASTIC.items()
     }
@@ -222,11 +222,11 @@ def test_setup_applies_every_folder_of_definitions() -> None:
 
 
 CONFIGURATIONS = {
-    "default": ({}, {*ELASTIC, *ONE_SHOTS}),
+    "default": ({}, {*DEFAULT}),
     "demo": ({"COMPOSE_PROFILES": "demo"}, {*SERVICES}),
     "cluster": (
         {"COMPOSE_FILE": "docker-compose.yml:docker-compose.cluster.yml"},
-        {*ELASTIC, *ONE_SHOTS, "es02", "es03", "logstash02"},
+        {*DEFAULT, "es02", "es03", "logstash02"},
     ),
 }
 

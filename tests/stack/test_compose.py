@@ -17,9 +17,11 @@ from typing import Any
 import pytest
 
 from python_shipper.cli import elk as commands
+from python_shipper.core.clock import parsed_ms
+from python_shipper.core.names import log_index
 from python_shipper.errors import StackError
 from python_shipper.settings import Settings
-from python_shipper.stack import docker, doctor, elk, provision, secrets
+from python_shipper.stack import docker, doctor, elk, provision, secrets, sentinel
 from python_shipper.stack.api import Api, UnreachableError
 from tests.stack import engine
 
@@ -143,7 +145,7 @@ def test_every_service_is_hardened(stack: Stack) -> None:
         made = stack.container(service)
         assert made["HostConfig"]["CapDrop"] == ["ALL"], service
         assert made["HostConfig"]["SecurityOpt"] == ["no-new-privileges:true"], service
-        root_ok = service in ("filebeat", "certificates")
+        root_ok = service in ("filebeat", "certificates", "watch")
         assert made["Config"]["User"] not in ("", "root", "0:0") or root_ok, service
 
 
@@ -200,6 +202,14 @@ def test_elasticsearch_speaks_tls_only_and_wants_a_password(stack: Stack) -> Non
     assert not provision.signs_in(replace(admin, password="wrong password"))
     with pytest.raises(UnreachableError, match="certificate verify failed"):
         replace(admin, authority=None).call("GET", "/")
+
+
+def test_a_full_disk_is_a_log_line_for_the_alerting_rule(stack: Stack) -> None:
+    lines = [json.loads(line) for line in (stack.folder / "logs/stack-watch.ecs.log").read_text().splitlines()]
+    line = next(line for line in lines if line["event"].get("action") == "disk-usage")
+    assert (line["log.level"], line["message"]) == ("error", "elasticsearch: 4.0 of 100.0 GiB free")
+    index = log_index("stack-watch", parsed_ms(line["@timestamp"]))
+    assert sentinel.count(stack.api("logs_admin"), index, line["event"]["id"]) == 1
 
 
 def test_up_again_leaves_the_servers_running(stack: Stack) -> None:

@@ -93,6 +93,9 @@ class Elasticsearch:
             return 200, {"username": user}
         if path == "/_cluster/health":
             return 200, {"timed_out": False, "status": "yellow"}
+        if path == "/_nodes/stats/fs" and user == "health_check":
+            total = {"total_in_bytes": 100 << 30, "available_in_bytes": 4 << 30}
+            return 200, {"nodes": {"x": {"name": "elasticsearch", "fs": {"total": total}}}}
         if match := re.fullmatch(r"/([^/]+)/_count", path):
             wanted = json.loads(body)["query"]["term"]["event.id"]
             found = [key for key in self.state["documents"] if key == f"{match[1]}/{wanted}"]
