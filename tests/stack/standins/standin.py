@@ -213,16 +213,14 @@ def filebeat():
     sent = Path("data/sent")
     with to_logstash() as connection, connection.makefile("rb") as answers:
         while True:
-            lines = [
-                line
-                for path in sorted(Path("/var/log/shipper").glob("*.ecs.log"))
-                for line in path.read_bytes().splitlines()
-            ]
-            done = int(sent.read_text()) if sent.exists() else 0
-            for line in lines[done:]:
-                connection.sendall(line + b"\n")
-                answers.readline()
-            sent.write_text(str(len(lines)))
+            done = json.loads(sent.read_text()) if sent.exists() else {}
+            for path in sorted(Path("/var/log/shipper").glob("*.ecs.log")):
+                lines = path.read_bytes().splitlines()
+                for line in lines[done.get(path.name, 0) :]:
+                    connection.sendall(line + b"\n")
+                    answers.readline()
+                done[path.name] = len(lines)
+            sent.write_text(json.dumps(done))
             time.sleep(0.2)
 
 
