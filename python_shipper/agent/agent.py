@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import shutil
 import sqlite3
@@ -128,6 +129,7 @@ class Agent:
                 ingest.close()
         except (ShipperError, OSError, sqlite3.Error) as error:
             log.warning("while closing: %s; what was not committed is read again", error)
+        gc.collect()  # frames of a caught error may hold an index writer, and with it the index's lock
 
     def status(self) -> dict[str, Any]:
         """How it is doing: state, lag in bytes and seconds, rate, counts since the start, disk in bytes."""

@@ -76,6 +76,9 @@ class Ingest:
             days = self.writer.kept()
             for day in days if self.checkpoint.rebuilt else days[-RECENT_DAYS:]:
                 self.mark(day)
+            for folder in self.writer.set_aside:
+                log.error("%s was damaged and is set aside; what is still in log files is read again", folder)
+            self.set_aside = len(self.writer.set_aside)
             self.tail = stack.enter_context(closing(Tail(log_folders(settings), self.recovered())))
             self.resources = stack.pop_all()
         self.past = self.checkpoint.folded()
@@ -217,7 +220,13 @@ class Ingest:
         return bool(self.tail.changed) and time.monotonic() - self.committed_at >= seconds
 
     def commit(self) -> None:
-        """Commit the store, then save positions and counts."""
+        """Commit the store, then save positions and counts.
+
+        Raises:
+            StoreError: the store cannot be written, or a day was found damaged: the next start reads it again.
+        """
+        if len(self.writer.set_aside) > self.set_aside:
+            raise StoreError(f"{self.writer.set_aside[-1]} was damaged and is set aside; its lines are read again")
         self.writer.commit()
         self.checkpoint.save(self.tail.changed, self.stored, now_ms())
         self.tail.changed.clear()

@@ -21,8 +21,10 @@ content is counted as differing. Content is compared without ``log.file`` and ``
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import re
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -42,6 +44,7 @@ from python_shipper.store.retention import beyond_budget, expired_days, on_hold
 
 T = TypeVar("T")
 HEAP_BYTES = 50_000_000  # a writer cuts a new segment when its heap is full; tantivy wants at least 15 MB
+LIMITS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.EACCES, errno.ENOMEM, errno.EIO}
 OPEN_DAYS = 4  # writers open at once: today, yesterday, and two that a backlog brings
 
 
@@ -179,13 +182,14 @@ class Writer:
         folder = day.folder(self.root)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
-            return open_index(folder)
+            index, searcher = open_index(folder)
         except (ValueError, OSError) as error:
-            if not (folder / "meta.json").exists() or (isinstance(error, OSError) and error.errno):
+            if not (folder / "meta.json").exists() or not is_damage(error):
                 raise
             self.set_aside.append(aside(folder))
             folder.mkdir(mode=0o700)
-            return open_index(folder)
+            index, searcher = open_index(folder)
+        return OpenDay(index, index.writer(HEAP_BYTES, 1), searcher)  # no writer: no room or in use, never damage
 
     def close_day(self, day: Day) -> None:
         """Commit and close one day, its merges finished, its memory given back."""
@@ -269,13 +273,19 @@ def locked(root: Path) -> int:
     return lock
 
 
-def open_index(folder: Path) -> OpenDay:
-    """The index in ``folder``, begun if there is none, with a writer of one thread."""
+def open_index(folder: Path) -> tuple[tantivy.Index, tantivy.Searcher]:
+    """The index in ``folder``, begun if there is none, as it was last committed."""
     begun = (folder / "meta.json").exists()
     index = tantivy.Index.open(str(folder)) if begun else begin(folder)
     index.register_tokenizer(analysis.NAME, analysis.analyzer())
     index.reload()
-    return OpenDay(index, index.writer(HEAP_BYTES, 1), index.searcher())
+    return index, index.searcher()
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether an index's files are wrong, rather than the disk or the process at a limit (often told as text only)."""
+    told = {int(number) for number in re.findall(r"\(os error ([0-9]+)\)", str(error))}
+    return not (isinstance(error, OSError) and error.errno) and not told & LIMITS
 
 
 def commit_day(opened: OpenDay) -> None:

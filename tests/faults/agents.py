@@ -4,12 +4,12 @@ A fork of a process that has imported everything starts in some ten milliseconds
 faults are put in here, by subclasses and wrappers, never in the product.
 """
 
+import faulthandler
 import json
 import os
 import random
 import signal
 import sys
-import threading
 from pathlib import Path
 
 from python_shipper.agent import agent as agents
@@ -53,11 +53,11 @@ def prepare(fault: str) -> None:
 def serve(settings: Settings, fault: str) -> None:
     """Run one agent until SIGTERM."""
     prepare(fault)
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     agent = Agent(settings)
     agent.start()
-    stop.wait()
+    signal.sigwait({signal.SIGTERM})
     agent.stop()
     os._exit(0)
 

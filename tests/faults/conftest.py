@@ -122,7 +122,12 @@ class Ground:
         """End the agent, and wait until it is gone."""
         if self.pid is not None and self.alive():
             os.kill(self.pid, how)
-        until(lambda: not self.alive())
+        try:
+            until(lambda: not self.alive())
+        except AssertionError:
+            os.kill(self.pid, signal.SIGUSR1)  # it writes down where its threads are
+            time.sleep(1)
+            raise AssertionError(f"the agent does not end:\n{self.errors.read_text()}") from None
         self.pid = None
 
     def alive(self) -> bool:
