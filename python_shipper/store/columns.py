@@ -19,6 +19,7 @@ from python_shipper.store import analysis, schema
 
 Put = Callable[[tantivy.Document, Any], None]
 AddText = Callable[[str, str], None]
+FUNCTION = type(lambda: None)
 KEYWORD_CHARACTERS = contract().limits.keyword_characters
 LONGEST_TERM = 65_530  # bytes; tantivy drops a longer term without a word
 STORED_BLOCK_BYTES = 32_768
@@ -92,6 +93,8 @@ def plan() -> dict[str, Any]:
             node = node.setdefault(name, {})
         plain = field.type == "keyword" and field.ignore_above == KEYWORD_CHARACTERS
         node[leaf] = field.path if plain else PUTTERS[field.type](field)
+        if "." in field.path:
+            root[field.path] = node[leaf]  # `log.level` stays dotted in stored documents
     return root
 
 
@@ -110,13 +113,15 @@ def columns(index: str, document: dict[str, Any], source: bytes, segment: int, o
 def fill(row: tantivy.Document, node: dict[str, Any], names: dict[str, Any], add_text: AddText) -> None:
     """Put the values of ``node`` whose names the mapping knows; a dotted name means the same as nested objects."""
     for name, value in node.items():
-        target = names.get(name)
+        target: Any = names.get(name)
         kind = type(target)
         if kind is str and type(value) is str and len(value) <= KEYWORD_CHARACTERS:
-            add_text(target, value)  # type: ignore[arg-type]
+            add_text(target, value)
         elif kind is dict:
             if type(value) is dict:
-                fill(row, value, target, add_text)  # type: ignore[arg-type]
+                fill(row, value, target, add_text)
+        elif kind is FUNCTION and type(value) is not list and value is not None:
+            target(row, value)
         elif target is not None:
             put_values(row, target, value)
         elif "." in name:
