@@ -24,7 +24,7 @@ class Counts(TypedDict):
 
 
 _counts: Counts = {"lost": 0, "dropped": 0, "missed": 0, "reduced": 0}
-_lock = threading.Lock()
+_lock = threading.RLock()  # re-entrant, as the handler's
 _next_word: dict[str, float] = {}
 
 

@@ -93,6 +93,7 @@ class EcsFormatter(logging.Formatter):
         self._constant: Event = {"service": {key: value for key, value in named.items() if value}}
         if extra:
             self._constant = merged(self._constant, self._placer.place(extra))
+        self._overridden = type(self).format_to_ecs is not EcsFormatter.format_to_ecs
         self._loggers: dict[str, Event] = {}
         self._second: tuple[int, str] = (-1, "")  # newest second in ms, and its text
 
@@ -103,12 +104,15 @@ class EcsFormatter(logging.Formatter):
     def encode(self, record: logging.LogRecord) -> bytes:
         """The line as UTF-8 bytes with its newline; never raises."""
         try:
-            return self.dump(self.format_to_ecs(record))
+            return self.dump(self.format_to_ecs(record) if self._overridden else self._event_of(record))
         except Exception as error:
             return self._reduced(record, error)
 
     def format_to_ecs(self, record: logging.LogRecord) -> Event:
-        """The record as an ECS event, masked; subclasses may add and remove fields."""
+        """The record as an ECS event, masked; it is the caller's own, so subclasses may add and remove fields."""
+        return copied(self._event_of(record))
+
+    def _event_of(self, record: logging.LogRecord) -> Event:
         fields = fields_of(record)
         if record.exc_info or record.exc_text or record.stack_info:
             fields = {**error_of(record, self.stack_trace_limit), **fields}
@@ -196,6 +200,11 @@ class EcsFormatter(logging.Formatter):
             "extra": {"formatting_error": self.masker.text(f"{type(error).__name__}: {safe_text(error)}")}
         }
         return self.dump(event)
+
+
+def copied(event: Event) -> Event:
+    """A copy that shares no object with other lines."""
+    return {key: copied(value) if type(value) is dict else value for key, value in event.items()}
 
 
 def without(event: Event, excluded: frozenset[str], path: str = "") -> Event:

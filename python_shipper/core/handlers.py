@@ -10,6 +10,7 @@ import logging
 import os
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from time import time
@@ -133,7 +134,9 @@ class FilesHandler(logging.Handler):
         self.setFormatter(EcsFormatter(service=self.service))
         self._files: Files
         self._next_check = 0.0  # seconds since 1970; 0: no files are open
-        self._writing = threading.Lock()
+        self._writing = threading.RLock()  # re-entrant: a signal handler may log while the main thread does
+        self._inside = False
+        self._waiting: deque[tuple[bytes, int]] = deque()
         _living.add(self)
 
     def setFormatter(self, fmt: logging.Formatter | None) -> None:  # noqa: N802  logging's name
@@ -167,6 +170,11 @@ class FilesHandler(logging.Handler):
     def write(self, line: bytes, level: int) -> None:
         """Append an encoded line to the files that a record of ``level`` is for; a failure is counted."""
         with self._writing:
+            if self._inside:
+                # A signal handler logs while this thread writes: the line waits its turn.
+                self._waiting.append((line, level))
+                return
+            self._inside = True
             try:
                 if time() >= self._next_check:
                     self._check()
@@ -174,15 +182,22 @@ class FilesHandler(logging.Handler):
                 # Straight to the open file: only a full one needs more.
                 if not files.ecs.file.write(line):
                     files.ecs.write(line)
+                if files.copies:
+                    self._copy(files.copies, line, level)
             except Exception as error:
                 counts.lost(1, f"{self.directory}: {error}")
-                return
-            for copy in files.copies:
-                if level >= copy.least_level:
-                    try:
-                        copy.write(line)
-                    except Exception as error:
-                        counts.missed(1, f"{self.directory}: {error}")
+            finally:
+                self._inside = False
+            if self._waiting:
+                self.write(*self._waiting.popleft())
+
+    def _copy(self, copies: list[Copy], line: bytes, level: int) -> None:
+        for copy in copies:
+            if level >= copy.least_level:
+                try:
+                    copy.write(line)
+                except Exception as error:
+                    counts.missed(1, f"{self.directory}: {error}")
 
     def _check(self) -> None:
         """Open the files, or look whether they are still the right ones; again in a second, and at midnight."""
@@ -195,7 +210,8 @@ class FilesHandler(logging.Handler):
 
     def after_fork(self) -> None:
         """In a forked child: leave the parent's files and slot to the parent, take new ones at the next record."""
-        self._writing = threading.Lock()
+        self._writing, self._inside = threading.RLock(), False
+        self._waiting.clear()
         self._close_files()
 
     def _close_files(self) -> None:

@@ -142,6 +142,12 @@ class Masker:
         return self.value("" if field.type == "flattened" else field.path.rpartition(".")[2], value)
 
     def _by_patterns(self, text: str) -> str:
+        """All patterns in order, and again until nothing changes: what one left may be what another wants."""
+        while (masked := self._once(text)) != text:
+            text = masked
+        return text
+
+    def _once(self, text: str) -> str:
         candidates = self._gates.candidates(text)
         if not candidates or is_masked(text):
             return text

@@ -162,6 +162,21 @@ def test_a_subclass_may_change_the_event() -> None:
     assert json.loads(Mine(service="shop").format(record()))["labels"] == {"mine": [1, 2]}
 
 
+def test_what_a_subclass_changes_stays_in_its_line() -> None:
+    class Mine(EcsFormatter):
+        def format_to_ecs(self, record: logging.LogRecord) -> dict[str, Any]:
+            result = super().format_to_ecs(record)
+            assert result["log"].pop("logger") == "shop.cart"
+            assert result["service"].pop("environment") == "production"
+            assert result["user"].pop("id") == "kim"
+            return result
+
+    formatter = Mine(service="shop")
+    with context.bound(user_id="kim"):
+        lines = [json.loads(formatter.format(record())) for _ in range(2)]
+    assert [line["service"] for line in lines] == [{"name": "shop"}] * 2
+
+
 def test_the_elastic_apm_agents_ids_are_taken() -> None:
     made = record(
         elasticapm_trace_id="t", elasticapm_transaction_id="x", elasticapm_span_id=None, elasticapm_labels={"a": 1}

@@ -249,6 +249,27 @@ def test_another_handler_of_sigterm_is_left_alone(tmp_path: Path) -> None:
     check_work(tmp_path, 1, 1)
 
 
+def test_a_signal_handler_may_log_whatever_it_interrupts(tmp_path: Path) -> None:
+    body = """
+        use(FilesHandler("orders", folder, settings=Settings(log_max_bytes=20_000, log_backup_count=1000)))
+        count = 0
+        def interrupt(*_):
+            global count
+            quick.info("signal", worker=2, n=count)
+            count += 1
+        signal.signal(signal.SIGALRM, interrupt)
+        signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+        for n in range(8_000):
+            quick.info("work", worker=1, n=n)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        print(count)
+    """
+    interruptions = int(run(body, tmp_path))
+    found = events(tmp_path)
+    assert interruptions > 0
+    assert len({event["event"]["id"] for event in found}) == len(found) == 8_000 + interruptions
+
+
 @pytest.mark.slow
 def test_a_process_that_never_logs_leaves_no_files(tmp_path: Path) -> None:
     run('use(FilesHandler("orders", folder / "logs", settings=settings))', tmp_path)

@@ -2,8 +2,8 @@
 
 import json
 import logging
-import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,9 +20,11 @@ def files(tmp_path: Path) -> Iterator[FilesHandler]:
     handler.close()
 
 
-def held(handler: FilesHandler) -> threading.Lock:
-    """The lock that stands for a disk which does not answer."""
-    return handler._writing
+@contextmanager
+def held(handler: FilesHandler) -> Iterator[None]:
+    """Stands for a disk that does not answer: the writing lock, held here."""
+    with handler._writing:
+        yield
 
 
 def test_a_slow_disk_does_not_hold_the_caller_and_the_overflow_is_counted(

@@ -50,7 +50,17 @@ module Shipper
       @actions = {}
     end
 
+    # All patterns in order, and again until nothing changes: what one left may be what another wants.
     def text(text)
+      loop do
+        masked = once(text)
+        return masked if masked == text
+
+        text = masked
+      end
+    end
+
+    def once(text)
       return text if masked?(text)
 
       shape = Pretest::Shape.of(text)
