@@ -27,7 +27,8 @@ def day(ms: int) -> str:
 
 @lru_cache(maxsize=512)
 def _day(days: int) -> str:
-    return f"{datetime.fromtimestamp(days * 86_400, UTC):%Y.%m.%d}"
+    date = datetime.fromtimestamp(days * 86_400, UTC)
+    return f"{date.year:04}.{date.month:02}.{date.day:02}"  # %Y has no leading zeros before the year 1000
 
 
 def log_index(service: str | None, ms: int) -> str:

@@ -51,7 +51,7 @@ def ruby(cases: Sequence[Case], command: Sequence[str] = ("ruby",)) -> list[Answ
             [*command, SHIM], input=questions, text=True, capture_output=True, timeout=600, check=False
         )
     assert done.returncode == 0, done.stderr[-3000:]
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    return [json.loads(line) for line in done.stdout.split("\n") if line]  # not splitlines: U+2028 is no end
 
 
 def jruby(cases: Sequence[Case]) -> list[Answer]:
