@@ -16,7 +16,7 @@ import orjson
 from python_shipper.core.values import text_of
 
 MAX_BYTES = 10_485_760  # Filebeat's message_max_bytes: a longer line arrives cut there
-MAX_DEPTH = 1000  # Jackson's limit on nesting
+MAX_DEPTH = 500  # half of what Jackson reads, and Python's recursion carries it whoever calls
 LONGEST_INTEGER = 400  # digits; a longer one is no double either, and is kept as its text
 
 
@@ -44,7 +44,7 @@ def parse(text: str) -> Any:
     """The JSON value in ``text``, every digit kept.
 
     Raises:
-        ValueError: not strict JSON, or nested deeper than 1,000.
+        ValueError: not strict JSON, or nested deeper than 500.
     """
     try:
         value = json.loads(text, parse_constant=refuse, parse_int=integer, parse_float=real)

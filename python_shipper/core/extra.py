@@ -23,11 +23,22 @@ TOO_DEEP = f"…[cut, deeper than {LIMITS.extra_depth} levels]"
 def pruned(value: Any, level: int = 1) -> Any:
     """The value without nulls and empty objects; None when nothing is left of it."""
     if not isinstance(value, dict):
-        return value
+        return capped(value, level)
     if level > SAFE_DEPTH:
         return TOO_DEEP
     kept = {key: pruned(item, level + 1) for key, item in value.items()}
     return {key: item for key, item in kept.items() if item is not None} or None
+
+
+def capped(value: Any, level: int) -> Any:
+    """The value, what lies in lists kept as it is, without containers beyond the safe depth."""
+    if not isinstance(value, dict | list):
+        return value
+    if level > SAFE_DEPTH:
+        return TOO_DEEP
+    if isinstance(value, dict):
+        return {key: capped(item, level + 1) for key, item in value.items()}
+    return [capped(item, level + 1) for item in value]
 
 
 def place(tree: dict[str, Any], keys: tuple[str, ...], value: Any) -> None:

@@ -5,7 +5,7 @@ require "json"
 module Shipper
   module Decode
     MAX_BYTES = 10_485_760 # Filebeat's message_max_bytes
-    MAX_DEPTH = 1000
+    MAX_DEPTH = 500
     # Ruby's parser lets two things pass that JSON forbids: comments, and escapes such as \q. A cheap test looks for
     # their first characters; only then are the strings taken out and the rest looked at.
     DOUBTFUL = %r{/[/*]|\\[^"\\/bfnrtu]}

@@ -17,11 +17,19 @@ module Shipper
 
     # The value without nulls and empty objects; nil when nothing is left of it.
     def pruned(value, level = 1)
-      return value unless value.is_a?(Hash)
+      return capped(value, level) unless value.is_a?(Hash)
       return @too_deep if level > SAFE_DEPTH
 
       kept = value.transform_values { |item| pruned(item, level + 1) }.compact
       kept.empty? ? nil : kept
+    end
+
+    # The value, what lies in lists kept as it is, without containers beyond the safe depth.
+    def capped(value, level)
+      return value unless value.is_a?(Hash) || value.is_a?(Array)
+      return @too_deep if level > SAFE_DEPTH
+
+      value.is_a?(Hash) ? value.transform_values { |item| capped(item, level + 1) } : value.map { |item| capped(item, level + 1) }
     end
 
     # Puts `value` at `keys`; objects merge, and where a value is already there, `_` is added to the key.
