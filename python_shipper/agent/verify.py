@@ -83,7 +83,8 @@ def measured(settings: Settings, store: Store) -> list[ServiceCounts]:
     """One look at files, ledger and store, in this order, so that what is under way shows as missing, never as more."""
     services = on_disk(settings)
     ledger = read_ledger(settings.data_dir)
-    names = set(services) | {service_of(s.path) for s in (ledger.segments if ledger else [])}
+    past = [*(s.path for s in ledger.segments), *ledger.slots] if ledger else []
+    names = set(services) | set(map(service_of, past))
     return [counted(name, services.get(name, OnDisk()), ledger, store) for name in sorted(names)]
 
 
