@@ -269,3 +269,33 @@ def test_the_cluster_has_three_nodes_and_one_open_port(docker_environment: dict[
     data = [v["source"] for each in nodes.values() for v in each["volumes"] if v["target"].endswith("/data")]
     assert len(set(data)) == 3
     assert services["filebeat"]["environment"]["LOGSTASH_HOSTS"] == "logstash:5044,logstash02:5044"
+
+
+# What a server answers its health check -> whether it is ready; None: no answer, or an HTTP error.
+READY = {
+    "elasticsearch": ['{"cluster_name":"c","status":"yellow","timed_out":false}'],
+    "logstash": ['{"host":"l","status":"green","indicators":{"pipelines":{"status":"yellow"}}}'],
+    "kibana": ['{"status":{"overall":{"level":"available"}}}'],
+}
+NOT_READY = {
+    "elasticsearch": [None, '{"cluster_name":"c","status":"red","timed_out":true}'],
+    "logstash": [None, '{"status":"unknown","indicators":{}}', '{"status":"red","indicators":{"p":{"status":"red"}}}'],
+    "kibana": [None, '{"status":{"overall":{"level":"degraded"}}}'],
+}
+
+
+@pytest.mark.parametrize("name", READY)
+def test_a_health_check_fails_while_the_server_is_not_ready(name: str, tmp_path: Path) -> None:
+    assert [healthy(name, answer, tmp_path) for answer in READY[name]] == [True] * len(READY[name])
+    assert [healthy(name, answer, tmp_path) for answer in NOT_READY[name]] == [False] * len(NOT_READY[name])
+
+
+def healthy(name: str, answer: str | None, folder: Path) -> bool:
+    """The health check's shell line, with a curl that gives ``answer``."""
+    curl = folder / "curl"
+    curl.write_text("#!/bin/sh\nexit 22\n" if answer is None else f"#!/bin/sh\nprintf '%s\\n' '{answer}'\n")
+    curl.chmod(0o755)
+    kind, line = SERVICES[name]["healthcheck"]["test"]
+    assert kind == "CMD-SHELL"
+    environment = os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"}
+    return subprocess.run(["sh", "-c", line.replace("$$", "$")], env=environment, check=False).returncode == 0
