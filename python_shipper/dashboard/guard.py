@@ -47,7 +47,7 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        sending = guarded(send)
+        sending = guarded(send, scope["path"])
         try:
             self.check(scope)
             await self.app(scope, replayed(await read(receive), receive), sending)
@@ -150,12 +150,14 @@ def replayed(body: bytes, receive: Receive) -> Receive:
     return receiving
 
 
-def guarded(send: Send) -> Send:
-    """``send`` that adds the security headers to every response that does not set them itself."""
+def guarded(send: Send, path: str) -> Send:
+    """``send`` that adds the security headers; what logs say is never cached, a static file's address is its hash."""
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
+            if path.startswith("/static/") and message["status"] == 200:
+                headers["cache-control"] = "max-age=31536000, immutable"
             for name, text in SECURITY_HEADERS.items():
                 headers.setdefault(name, text)
         await send(message)

@@ -12,7 +12,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from python_shipper.core.clock import iso
-from python_shipper.store.logs import value
 from python_shipper.units import milliseconds, number, size
 
 HERE = Path(__file__).parent
@@ -40,7 +39,7 @@ def environment() -> Environment:
         "iso": iso,
         "minute": minute,
     }
-    made.globals |= {"value": value, "static": static}
+    made.globals["static"] = static
     return made
 
 

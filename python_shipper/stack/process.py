@@ -20,7 +20,7 @@ from python_shipper.errors import ShipperError, StackError
 from python_shipper.settings import Settings
 from python_shipper.stack.lock import ProcessLock
 from python_shipper.stack.ports import check_exposure, listen
-from python_shipper.store import open_store
+from python_shipper.store.tantivy import TantivyStore
 
 
 class Server(uvicorn.Server):
@@ -54,9 +54,8 @@ def serve(settings: Settings) -> None:
 def run(settings: Settings, lock: ProcessLock, listener: socket.socket) -> None:
     """The agent and the web server, side by side; both stopped in turn."""
     python_shipper.configure(service="shipper", log_dir=settings.data_dir / "logs", profile="production")
-    agent = Agent(settings)
+    store, agent = TantivyStore.open(settings.data_dir), Agent(settings)
     agent.start()
-    store = open_store(settings)
     try:
         app = create_app(settings, store, agent.status)
         Server(configuration(settings, app), lambda: lock.describe(note(settings))).run(sockets=[listener])

@@ -82,3 +82,16 @@ def test_every_answer_has_the_strict_policy(client: TestClient, path: str) -> No
 )
 def test_host_names(header: str, name: str) -> None:
     assert host_name(header) == name
+
+
+@pytest.mark.parametrize(
+    ("path", "kept"),
+    [
+        ("/", "no-store"),
+        ("/api/indices", "no-store"),
+        ("/static/none.js", "no-store"),
+        ("/static/live.js", "immutable"),
+    ],
+)
+def test_only_static_files_may_be_kept_by_browsers(client: TestClient, path: str, kept: str) -> None:
+    assert kept in client.get(path).headers["cache-control"]

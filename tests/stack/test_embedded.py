@@ -101,6 +101,13 @@ def test_killed_in_traffic_and_started_again_everything_is_there_once(settings: 
     assert count(settings, "service:orders") == row.stored
 
 
+def test_it_serves_its_own_store_also_where_another_is_named(settings: Settings) -> None:
+    elsewhere = replace(settings, stack=None, elasticsearch_url="http://127.0.0.1:1")
+    embedded.up(elsewhere, lambda _: None)
+    url = embedded.status(elsewhere)["url"]
+    assert embedded.wait_for(lambda: ask(elsewhere, url, "/api/logs?q=service:shipper")["total"] > 0, 20)
+
+
 def test_its_own_lines_are_ecs_and_searchable(settings: Settings) -> None:
     embedded.up(settings, lambda _: None)
     assert embedded.wait_for(lambda: count(settings, "service:shipper") > 0, 20)
