@@ -13,14 +13,15 @@ import itertools
 import re
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from python_shipper.agent.checkpoint import Ledger, read_ledger
 from python_shipper.agent.decode import line_bytes, line_text
 from python_shipper.agent.files import log_folders
 from python_shipper.agent.pipeline import Pipeline, Source, line_digest
-from python_shipper.agent.segment import Counts, header_of, slot_of
+from python_shipper.agent.segment import Counts, Line, Segment, header_of, slot_of
 from python_shipper.agent.tail import Tail
 from python_shipper.core.clock import now_ms
 from python_shipper.core.ulid import hashed_ulid
@@ -57,7 +58,7 @@ class OnDisk:
     """The lines of one service that are still in its files: (id, id as dead letter) by where each belongs."""
 
     lines: int = 0
-    gone_lines: dict[str, int] = field(default_factory=dict)  # slot → lines in segments that are gone
+    gone_lines: int = 0  # in segments that are no longer there
     segments: set[int] = field(default_factory=set)
     logs: list[tuple[str, str]] = field(default_factory=list)
     letters: list[str] = field(default_factory=list)
@@ -92,48 +93,60 @@ def on_disk(settings: Settings) -> dict[str, OnDisk]:
     """What the log files hold, by service."""
     ticks = itertools.count(0, 60)
     tail = Tail(log_folders(settings), monotonic=lambda: float(next(ticks)))  # nothing here is waited for
-    pipeline, services, at_ms = Pipeline(), defaultdict[str, OnDisk](OnDisk), now_ms()
-    seen: set[tuple[str, str]] = set()
-    totals: dict[str, tuple[int, int, int]] = {}  # slot → number, lines before and lines of its newest segment
-    slots: Counter[str] = Counter()
+    services, enter = defaultdict[str, OnDisk](OnDisk), entering(Pipeline(), now_ms())
+    with closing(tail):
+        for segment, lines in read_all(tail):
+            service = services[service_of(segment.path)]
+            service.segments.add(segment.number)
+            for line in lines:
+                enter(service, line.raw, Source(segment.path, segment.fingerprint, line.offset))
+    for slot, gone in gone_lines(tail.segments.values()).items():
+        services[service_of(slot)].gone_lines += gone
+    return services
+
+
+def read_all(tail: Tail) -> Iterator[tuple[Segment, list[Line]]]:
+    """All lines of all files, chunk by chunk; counts them, and takes note of headers."""
     for _ in range(2):  # a file too short for a fingerprint is taken at the second look
         tail.scan()
         while ready := tail.ready():
             for segment in ready:
-                service = services[service_of(segment.path)]
-                service.segments.add(segment.number)
-                for line in tail.read(segment):
-                    if line.offset == 0 and (header := header_of(line.raw)):
-                        segment.header = header
-                    segment.counts.lines += 1
-                    source = Source(segment.path, segment.fingerprint, line.offset)
-                    enter(service, pipeline, line.raw, source, at_ms, seen)
-    for segment in tail.segments.values():
-        slots[segment.slot] += segment.counts.lines
+                lines = tail.read(segment)
+                if lines and lines[0].offset == 0:
+                    segment.header = header_of(lines[0].raw)
+                segment.counts.lines += len(lines)
+                yield segment, lines
+
+
+def gone_lines(segments: Iterable[Segment]) -> dict[str, int]:
+    """Slot → lines in segments that are no longer there, by the newest header of those that are."""
+    present, written = Counter[str](), Counter[str]()
+    for segment in segments:
+        present[segment.slot] += segment.counts.lines
         if segment.header:
-            newest = (segment.header.number, segment.header.lines, segment.counts.lines)
-            totals[segment.slot] = max(totals.get(segment.slot, newest), newest)
-    tail.close()
-    for slot, (_, before, lines) in totals.items():
-        services[service_of(slot)].gone_lines[slot] = max(0, before + lines - slots[slot])
-    return services
+            total = segment.header.lines + segment.counts.lines
+            written[segment.slot] = max(written[segment.slot], total)
+    return {slot: max(0, total - present[slot]) for slot, total in written.items()}
 
 
-def enter(
-    service: OnDisk, pipeline: Pipeline, raw: bytes, source: Source, at_ms: int, seen: set[tuple[str, str]]
-) -> None:
-    """Enter one line under where it belongs."""
-    index, letter, document = pipeline.process(raw, source, at_ms)
-    service.lines += 1
-    if (index, letter) in seen:
-        service.repeated += 1
-    elif not index.startswith(DEAD):
-        service.logs.append((letter, hashed_ulid(line_digest(source, line_text(line_bytes(raw))), None)))
-    elif document["christmas"]["dead_letter"]["reason"] == "expired":
-        service.expired += 1
-    else:
-        service.letters.append(letter)
-    seen.add((index, letter))
+def entering(pipeline: Pipeline, at_ms: int) -> Callable[[OnDisk, bytes, Source], None]:
+    """A function that enters a line under where it belongs, and knows which ids it has seen."""
+    seen: set[tuple[str, str]] = set()
+
+    def enter(service: OnDisk, raw: bytes, source: Source) -> None:
+        index, letter, document = pipeline.process(raw, source, at_ms)
+        service.lines += 1
+        if (index, letter) in seen:
+            service.repeated += 1
+        elif not index.startswith(DEAD):
+            service.logs.append((letter, hashed_ulid(line_digest(source, line_text(line_bytes(raw))), None)))
+        elif document["christmas"]["dead_letter"]["reason"] == "expired":
+            service.expired += 1
+        else:
+            service.letters.append(letter)
+        seen.add((index, letter))
+
+    return enter
 
 
 def counted(name: str, disk: OnDisk, ledger: Ledger | None, store: Store) -> ServiceCounts:
@@ -143,7 +156,7 @@ def counted(name: str, disk: OnDisk, ledger: Ledger | None, store: Store) -> Ser
     letters = found(store, DEAD_LETTERS, [*disk.letters, *(letter for _, letter in others)])
     missing = [letter for letter, as_letter in others if as_letter not in letters]
     missing += [letter for letter in disk.letters if letter not in letters]
-    gone = sum(disk.gone_lines.values())
+    gone = disk.gone_lines
     past = gone_by_ledger(name, disk, ledger) if ledger else gone_by_store(name, len(logs), len(letters), store, gone)
     dropped = max(0, sum(dropped_of(name, ledger)) - disk.expired) if ledger else 0
     expired = min(past.stored, dropped)
