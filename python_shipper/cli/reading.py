@@ -76,11 +76,11 @@ def tail(
     """Follow the newest lines of all services. With a query, those that match; until Ctrl-C."""
     with opened() as store:
         follower = Follower(store, query)
-        printing.hits(list(follower.fresh(now_ms()))[-lines or sys.maxsize :], json)
+        printing.hits(follower.newest(now_ms(), lines), json)
         while True:
+            sys.stdout.flush()
             time.sleep(EVERY_SECONDS)
             printing.hits(list(follower.fresh(now_ms())), json)
-            sys.stdout.flush()
 
 
 def indices(json: Json = False) -> None:

@@ -131,6 +131,13 @@ class Follower:
         self.query = query
         self.seen: set[str] = set()
 
+    def newest(self, now_ms: int, count: int) -> list[Hit]:
+        """The newest ``count`` hits of any age, oldest first, from which on to follow."""
+        self.fresh(now_ms)
+        hits = search_logs(self.store, Question(self.query, limit=count)).hits
+        self.seen |= {hit["_id"] for hit in hits}
+        return hits[::-1]
+
     def fresh(self, now_ms: int) -> Iterator[Hit]:
         """The hits not returned before, oldest first."""
         question = Question(self.query, since_ms=now_ms - FOLLOWED_MS, limit=FOLLOWED_HITS)

@@ -44,6 +44,7 @@ def test_interrupting_is_quiet_and_130(shipper: Shipper, monkeypatch: pytest.Mon
     monkeypatch.setattr(reading.time, "sleep", interrupt)
     said = shipper("tail", "tick", "--lines", "3")
     assert (said.code, said.err) == (130, "")
+    assert [line.split("tick ")[1].split()[0] for line in said.out.splitlines()] == ["147", "148", "149"]
 
 
 def test_a_reader_that_leaves_early_is_no_error(filled: Path) -> None:
