@@ -121,7 +121,11 @@ class TantivyStore:
     def matching(self, wanted: Pattern, node: Node) -> list[OpenDay]:
         """The days, opened, that may hold an index of the pattern and documents in the query's time, oldest first."""
         low, high = time_span(node)
-        days = (day for day in kept_days(self.root) if wanted.may_match(day))
+        kept = kept_days(self.root)
+        with self.lock:
+            for day in self.days.keys() - set(kept):
+                del self.days[day]  # deleted by retention: let go of its memory and its watching thread
+        days = (day for day in kept if wanted.may_match(day))
         asked = [day for day in days if day.start_ms + DAY_MS > low and day.start_ms <= high]
         return [opened for day in asked if (opened := self.opened(day)) is not None]
 
