@@ -18,6 +18,7 @@ from python_shipper.errors import StackError
 COMPOSE_AT_LEAST = (2, 24)
 ANSWER_SECONDS = 15
 PULL_SECONDS = 20
+LISTING_TRIES = 5
 
 
 def project() -> Path:
@@ -175,8 +176,18 @@ def local(image: str) -> bool:
 
 def containers() -> list[dict[str, Any]]:
     """One entry a container of the project: ``Service``, ``State``, ``Health``, ``ExitCode``; stopped ones too."""
-    lines = compose("ps", "--all", "--format", "json").splitlines()
+    lines = listing(LISTING_TRIES).splitlines()
     return [json.loads(line) for line in lines if line.strip()]
+
+
+def listing(tries: int) -> str:
+    """Compose's list; again where a container was replaced between being listed and being looked at."""
+    try:
+        return compose("ps", "--all", "--format", "json")
+    except StackError as error:
+        if "No such container" not in str(error) or tries == 1:
+            raise
+    return listing(tries - 1)
 
 
 def volumes() -> list[str]:

@@ -8,6 +8,7 @@ import shutil
 import socket
 import ssl
 import stat
+import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -210,6 +211,20 @@ def test_a_full_disk_is_a_log_line_for_the_alerting_rule(stack: Stack) -> None:
     assert (line["log.level"], line["message"]) == ("error", "elasticsearch: 4.0 of 100.0 GiB free")
     index = log_index("stack-watch", parsed_ms(line["@timestamp"]))
     assert sentinel.count(stack.api("logs_admin"), index, line["event"]["id"]) == 1
+
+
+def test_the_demo_profile_writes_lines_of_its_services(stack: Stack) -> None:
+    services = ("gateway", "orders", "analysis_engine", "traffic")
+    docker.compose("--profile=demo", "up", "--detach", *services, timeout_seconds=None)
+    logs, until = stack.folder / "logs", time.monotonic() + 120
+    while not all((logs / f"{name}.ecs.log").exists() for name in services[:3]) or orders_confirmed(logs) == 0:
+        assert time.monotonic() < until, docker.compose("--profile=demo", "logs", "--tail=20", *services)
+        time.sleep(0.5)
+    docker.compose("--profile=demo", "rm", "--stop", "--force", *services, timeout_seconds=None)
+
+
+def orders_confirmed(logs: Path) -> int:
+    return (logs / "gateway.ecs.log").read_text().count('"order confirmed"')
 
 
 def test_up_again_leaves_the_servers_running(stack: Stack) -> None:
