@@ -194,14 +194,14 @@ def row(result: Result, floor_us: float) -> list[str]:
     """A contender's line of the table."""
     first, last = result.samples[0], result.samples[-1]
     cpu_us = cpu_of(result)
-    latencies = sorted(result.latencies_ms) or [float("nan")]
+    latencies = sorted(result.latencies_ms)
     blocks, rotation = result.report["block_us"], result.report["rotation_us"]
     return [
         result.name,
         f"{result.requests / result.seconds:,.0f}",
         f"{cpu_us:,.0f}",
         f"{cpu_us - floor_us:+,.0f}",
-        " / ".join(f"{latencies[int((len(latencies) - 1) * share)]:.1f}" for share in (0.5, 0.99, 1)),
+        " / ".join(f"{latencies[int((len(latencies) - 1) * at)]:.1f}" for at in (0.5, 0.99, 1)) if latencies else "–",
         f"{first.rss_bytes / 1e6:.1f} → {last.rss_bytes / 1e6:.1f}",
         f"{written(result):,.0f}",
         f"{(last.write_calls - first.write_calls) / result.requests:.1f}",
