@@ -107,7 +107,7 @@ class Exchange:
         """Log ``error`` as ERROR with its stack trace unless this request did so before."""
         if vars(error).get(MARK) == self.ids.span_id:
             return
-        vars(error)[MARK] = self.ids.span_id  # past a frozen dataclass's __setattr__
+        vars(error)[MARK] = self.ids.span_id  # past a __setattr__ of its own
         fields = {"http.request.method": self.method, "url.path": self.scope["path"]}
         what = (type(error).__name__, self.method, self.scope["path"])
         error_log.error("unhandled %s in %s %s", *what, exc_info=error, extra=fields)

@@ -95,7 +95,7 @@ def already_sent(error: BaseException | None, trace_id: str | None) -> bool:
         return False
     if vars(error).get(MARK) == trace_id:
         return True
-    vars(error)[MARK] = trace_id  # past a frozen dataclass's __setattr__
+    vars(error)[MARK] = trace_id  # past a __setattr__ of its own
     return False
 
 
