@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 def settled(ground) -> list:
     """What verify says once nothing is under way."""
-    rows = ground.verified(60)
+    rows = ground.verified(600)
     assert all(row.missing == () for row in rows), rows
     return rows
 
@@ -31,18 +31,20 @@ def test_rotation_storm(make_ground, make_traffic, rounds):
     watching = threading.Event()
 
     def watch() -> None:
-        while not watching.wait(0.5):
+        while not watching.wait(0.5) and ground.alive():
             status = Path(f"/proc/{pid}/status").read_text()
             most["kb"] = max(most["kb"], int(status.partition("VmRSS:")[2].split()[0]))
 
     thread = threading.Thread(target=watch)
     thread.start()
-    traffic.start(5000)
-    time.sleep(rounds(8, 120))
-    traffic.stop()
-    (legacy, orders) = settled(ground)
-    watching.set()
-    thread.join()
+    try:
+        traffic.start(5000)
+        time.sleep(rounds(8, 120))
+        traffic.stop()
+        (legacy, orders) = settled(ground)
+    finally:
+        watching.set()
+        thread.join()
     assert (orders.difference, legacy.difference) == (0, 0), (orders, legacy)
     rotations = orders.written - traffic.written
     assert rotations > 5, "no storm"
