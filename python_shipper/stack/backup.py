@@ -9,8 +9,8 @@ from typing import Any
 
 from python_shipper.core.clock import now_ms
 from python_shipper.errors import StackError
-from python_shipper.stack.api import Api
-from python_shipper.stack.provision import definitions, patiently, read_json, require_ready
+from python_shipper.stack.api import Api, UnreachableError
+from python_shipper.stack.provision import definitions, patiently, read_json
 
 Report = Callable[[str], None]
 REPOSITORY = "/_snapshot/backups"
@@ -69,7 +69,20 @@ def restore(api: Api, name: str | None, report: Report) -> list[str]:
         "ignore_index_settings": WITHOUT,
     }
     api.call("POST", f"{REPOSITORY}/{chosen}/_restore?wait_for_completion=false", body)
-    patiently(lambda: require_ready(api, f"{RESTORED}*"), PATIENCE_SECONDS)
-    names = [f"{RESTORED}{each.removeprefix('christmas-')}" for each in snapshot(api, chosen)["indices"]]
+    backed_up = [each for each in snapshot(api, chosen)["indices"] if not each.startswith(RESTORED)]
+    names = [f"{RESTORED}{each.removeprefix('christmas-')}" for each in backed_up]
+    patiently(lambda: require_restored(api, names), PATIENCE_SECONDS)
     report(f"restored {chosen}: {len(names)} indices named {RESTORED}…")
     return names
+
+
+def require_restored(api: Api, names: list[str]) -> None:
+    """Every primary shard of these indices is there.
+
+    Raises:
+        UnreachableError: not yet; an index that is not even listed counts as red.
+    """
+    listed = api.call("GET", f"/_cluster/health/{RESTORED}*?level=indices")["indices"]
+    red = [name for name in names if listed.get(name, {"status": "red"})["status"] == "red"]
+    if red:
+        raise UnreachableError(f"{api.url}: {len(red)} of {len(names)} indices are not restored yet, such as {red[0]}")

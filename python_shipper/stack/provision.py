@@ -115,14 +115,13 @@ def signs_in(api: Api) -> bool:
     return True
 
 
-def require_ready(api: Api, index: str = "") -> None:
-    """Every primary shard is there: of the whole cluster, or of the indices of that pattern.
+def require_ready(api: Api) -> None:
+    """Every primary shard is there.
 
     Raises:
         UnreachableError: not yet.
     """
-    path = f"/_cluster/health/{index}".rstrip("/")
-    if api.call("GET", f"{path}?wait_for_status=yellow&timeout=5s")["timed_out"]:
+    if api.call("GET", "/_cluster/health?wait_for_status=yellow&timeout=5s")["timed_out"]:
         raise UnreachableError(f"{api.url}: cluster health is still red")
 
 

@@ -131,5 +131,11 @@ def test_a_backup_is_restored_beside_what_is_there(repository: Server) -> None:
         backup.restore(admin, "nonsense", said.append)
     with pytest.raises(StackError, match="same name already exists"):
         backup.restore(admin, name, said.append)
+    # A later backup holds what was restored; it is not restored a second time.
+    backup.backup(admin, said.append)
     for index in restored:
+        repository.api().call("DELETE", f"/{index}")
+    again = backup.restore(admin, None, said.append)
+    assert set(again) <= set(restored)
+    for index in again:
         repository.api().call("DELETE", f"/{index}")
