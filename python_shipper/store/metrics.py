@@ -221,10 +221,7 @@ class Percentiles:
         given.no_subs()
         options = given.checked("field", "percents", "keyed", "tdigest")
         percents = options.get("percents", PERCENTS)
-        good = isinstance(percents, list | tuple) and all(
-            isinstance(p, int | float) and 0 <= p <= 100 for p in percents
-        )
-        if not good or not percents:
+        if not isinstance(percents, list | tuple) or not percents or not all(map(is_percent, percents)):
             raise QueryError(f"percentiles: [percents] must be a list of numbers from 0 to 100, got {percents!r}")
         found = given.field("long", "double")
         if found and not schema.has_percentiles(found):
