@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs backup restore demo test check bench load faults clean
+.PHONY: help up down status logs backup restore demo test lint check bench load faults clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -35,8 +35,11 @@ test: $(VENV)/dev ## Install what the tests need, then run all of them
 	@sh tests/install.sh
 	@$(BIN)/pytest
 
-check: $(VENV)/dev ## Lint, types and fast tests, under a minute
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/pytest -q -m "not slow"
+lint: $(VENV)/dev ## Lint, format and types
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+check: lint ## Lint, types and fast tests
+	@$(BIN)/pytest -q -m "not slow"
 
 bench: $(VENV)/bench ## Measure against the peers and the floor
 	@for each in emit embedded; do $(BIN)/python benchmarks/$$each.py || exit 1; done

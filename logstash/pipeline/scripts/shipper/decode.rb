@@ -11,6 +11,10 @@ module Shipper
     DOUBTFUL = %r{/[/*]|\\[^"\\/bfnrtu]}
     STRING = %r{"(?:[^"\\\u0000-\u001f]|\\["\\/bfnrt]|\\u[0-9A-Fa-f]{4})*"}
     OUTSIDE = %r{["\\/]}
+    # Half a surrogate pair is no character, and each JSON parser makes something else of it: U+FFFD, before they see it.
+    HALF = /\\u[dD][89a-fA-F]/
+    ESCAPE = /\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[dD][89a-fA-F][0-9a-fA-F]{2}|.)/m
+    ESCAPE_CHARACTERS = 6
 
     module_function
 
@@ -24,10 +28,16 @@ module Shipper
 
     # The JSON value, or raises JSON::ParserError. Duplicate keys: the last wins.
     def json(text)
+      text = text.gsub(ESCAPE) { |escape| whole(escape) } if text.match?(HALF)
       value = JSON.parse(text, max_nesting: MAX_DEPTH, allow_duplicate_key: true)
       return value unless text.match?(DOUBTFUL) && text.gsub(STRING, "").match?(OUTSIDE)
 
       raise JSON::ParserError, "a comment or an unknown escape"
+    end
+
+    # The escape itself, or that of U+FFFD for half a pair.
+    def whole(escape)
+      escape.length == ESCAPE_CHARACTERS ? "\\ufffd" : escape
     end
   end
 end
