@@ -39,7 +39,7 @@ lint: $(VENV)/dev ## Lint, format and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 check: lint ## Lint, types and fast tests
-	@$(BIN)/pytest -q -m "not slow"
+	@$(BIN)/pytest -q -m "not slow" --numprocesses auto
 
 bench: $(VENV)/bench ## Measure against the peers and the floor
 	@for each in emit embedded; do $(BIN)/python benchmarks/$$each.py || exit 1; done

@@ -59,7 +59,6 @@ class Settings:
     trace_header: str = setting("X-Trace-ID", "HTTP header that carries the trace id.", shape=HEADER)
     sentry_dsn: str | None = setting(None, "Where errors are sent; without it Sentry is off.")
     sentry_send_default_pii: bool = setting(True, "Sentry's own setting of that name; masking applies either way.")
-    redis_url: str = setting("redis://127.0.0.1:6379/0", "Redis for the event stream.")
     elasticsearch_url: str | None = setting(None, "Elasticsearch that the command line and exporters talk to.")
     log_hash_key_file: Path | None = setting(None, "File with the key of masking's hash action, 16 bytes at least.")
     log_masking_file: Path | None = setting(

@@ -160,6 +160,7 @@ def indices(found: Iterable[IndexInfo]) -> None:
     )
 
 
+NARROW = 100  # columns; below it a table's own gaps shrink first
 VERIFIED = ("Service", "Written", "Stored", "Dead letters", "Expired", "Repeated", "Rotated away unread", "Difference")
 
 
@@ -179,11 +180,12 @@ def verified(rows: Iterable[ServiceCounts]) -> None:
 
 def table(*headings: str, rows: Iterable[Sequence[Any]]) -> None:
     """A plain table; numbers, which come formatted, to the right of their column."""
-    made = Table(box=None, padding=(0, 3, 0, 0), header_style="dim")
+    made = Table(box=None, padding=(0, 3 if console().width > NARROW else 1, 0, 0), header_style="dim")
     cells = [[visible(cell) for cell in row] for row in rows]
     for place, heading in enumerate(headings):
         numeric = bool(cells) and all(row[place][:1].isdigit() or not row[place] for row in cells)
-        made.add_column(heading, justify="right" if numeric else "left", overflow="fold")
+        word = max(map(len, heading.split()))
+        made.add_column(heading, justify="right" if numeric else "left", overflow="fold", min_width=word)
     for row in cells:
         made.add_row(*(Text(cell) for cell in row))
     console().print(made)
