@@ -34,7 +34,7 @@ def make_secrets(
     secrets.ensure(settings.secrets_dir)
     certificates.ensure(settings.secrets_dir, certificates.names(settings.certificate_names))
     if hand_out is not None:
-        handout.hand_out(settings.secrets_dir, hand_out)
+        handout.hand_out(settings.secrets_dir, hand_out, handout.masking_files(settings))
     typer.echo(f"secrets are complete: {settings.secrets_dir}")
 
 

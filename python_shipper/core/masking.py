@@ -231,7 +231,15 @@ def default_masker() -> Masker:
     Raises:
         ConfigurationError: a file cannot be read, or a rule cannot be used.
     """
-    settings = Settings.from_environment()
+    return masker_of(Settings.from_environment())
+
+
+def masker_of(settings: Settings) -> Masker:
+    """The masker that ``settings`` ask for.
+
+    Raises:
+        ConfigurationError: a file cannot be read, or a rule cannot be used.
+    """
     rules = own_rules(settings.log_masking_file) if settings.log_masking_file else masking_rules()
     key = read_hash_key(settings.log_hash_key_file) if settings.log_hash_key_file else None
     return Masker(rules, contract(), key)

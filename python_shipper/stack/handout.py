@@ -9,6 +9,8 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from python_shipper.core.masking import masker_of
+from python_shipper.settings import Settings
 from python_shipper.stack import certificates, secrets
 
 # The user that the official images run as; root's group is what they expect beside it.
@@ -66,8 +68,20 @@ FILES: dict[str, dict[str, Callable[[Passwords], str]]] = {
 }
 
 
-def hand_out(folder: Path, target: Path) -> None:
+def masking_files(settings: Settings) -> dict[str, Path | None]:
+    """What masking in Logstash reads of the user's own, by its name there; None where the setting is not given.
+
+    Raises:
+        ConfigurationError: one of them cannot be used; said here, before Logstash would fail over it.
+    """
+    masker_of(settings)
+    return {"hash.key": settings.log_hash_key_file, "masking.yml": settings.log_masking_file}
+
+
+def hand_out(folder: Path, target: Path, masking: Mapping[str, Path | None]) -> None:
     """Write ``target/<service>/…`` for every service from the secrets in ``folder``; needs root for the owner.
+
+    ``masking`` (:func:`masking_files`) is copied for Logstash, which could not read a 0600 file of somebody else's.
 
     ``target/backups`` is no secret, but a new volume that Elasticsearch's user has to be able to write.
 
@@ -84,6 +98,8 @@ def hand_out(folder: Path, target: Path) -> None:
             shutil.copyfile(folder / name, here / name)
         for name, content in files.items():
             (here / name).write_text(content(passwords), encoding="utf-8")
+        for name, given in masking.items() if service == "logstash" else ():
+            shutil.copyfile(given, here / name) if given else (here / name).unlink(missing_ok=True)
         for path in [here, *here.iterdir()]:
             path.chmod(0o500 if path is here else 0o400)
             os.chown(path, *OWNER)

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from python_shipper.core.names import log_index
+from python_shipper.settings import Settings
 from python_shipper.stack import certificates, handout, provision, secrets
 from tests.kibana import panels
 from tests.stack import engine, obtain
@@ -105,7 +106,7 @@ def mounts() -> list[tuple[str, str, str]]:
         (name, *volume.split(":")[:2])
         for name, each in SERVICES.items()
         for volume in each.get("volumes", [])
-        if not volume.startswith("$")
+        if isinstance(volume, str) and not volume.startswith("$")
     ]
 
 
@@ -149,6 +150,16 @@ def test_every_variable_of_a_configuration_is_given_to_its_container() -> None:
         assert needed <= variables, name
     everything = handout.FILES["logstash"]["logstash.env"](dict.fromkeys(secrets.NAMES, "x" * 12))
     assert everything.startswith("export LOGSTASH_WRITER_PASSWORD=")
+
+
+def test_logstash_reads_masking_files_where_they_are_handed_out() -> None:
+    one_shot, logstash = SERVICES["certificates"], SERVICES["logstash"]
+    given = {volume["target"]: volume["source"] for volume in one_shot["volumes"] if isinstance(volume, dict)}
+    for setting, name in (("LOG_HASH_KEY_FILE", "hash.key"), ("LOG_MASKING_FILE", "masking.yml")):
+        assert given[f"/given/{name}"] == f"${{{setting}:-/dev/null}}"
+        assert one_shot["environment"][setting] == f"${{{setting}:+/given/{name}}}"
+        assert logstash["environment"][setting] == f"${{{setting}:+/usr/share/logstash/secrets/{name}}}"
+        assert name in handout.masking_files(Settings())
 
 
 def test_hosts_and_ports_agree() -> None:

@@ -17,6 +17,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from python_shipper.errors import ConfigurationError
+from python_shipper.settings import Settings
 from python_shipper.stack import certificates, handout, secrets
 
 AWKWARD = """a$b"c'd`e\\f #g%h&i{j}=k"""
@@ -186,7 +187,7 @@ def test_each_service_is_handed_its_own(folder: Path, tmp_path: Path) -> None:
     secrets.write(folder / "passwords", dict.fromkeys(secrets.NAMES, AWKWARD))
     (target / "backups").mkdir(parents=True)
     for _ in range(2):
-        handout.hand_out(folder, target)
+        handout.hand_out(folder, target, handout.masking_files(Settings()))
     assert shell_reads(target / "logstash" / "logstash.env", "LOGSTASH_WRITER_PASSWORD") == AWKWARD
     assert shell_reads(target / "filebeat" / "filebeat.env", "FILEBEAT_MONITOR_PASSWORD").startswith('"')
     assert (target / "elasticsearch" / "elastic_password").read_text() == AWKWARD
@@ -196,6 +197,31 @@ def test_each_service_is_handed_its_own(folder: Path, tmp_path: Path) -> None:
     keys = {path.parent.name: path.name for path in target.glob("*/*.key")}
     assert keys == {name: f"{name}.key" for name in certificates.SERVICES}
     assert (target / "backups").stat().st_uid == 1000
+
+
+@pytest.mark.needs("root")
+def test_logstash_is_handed_the_files_of_masking_whoever_owns_them(folder: Path, tmp_path: Path) -> None:
+    target, key, rules = tmp_path / "out", tmp_path / "key", tmp_path / "rules"
+    (target / "backups").mkdir(parents=True)
+    key.write_bytes(b"0123456789abcdef")
+    rules.write_text("rules: [{name: staff, action: hash, keys: [staff_number]}]")
+    for given in (key, rules):
+        given.chmod(0o600)
+        os.chown(given, 4321, 4321)
+    settings = Settings(log_hash_key_file=key, log_masking_file=rules)
+    handout.hand_out(folder, target, handout.masking_files(settings))
+    for name, given in (("hash.key", key), ("masking.yml", rules)):
+        handed = target / "logstash" / name
+        assert handed.read_bytes() == given.read_bytes()
+        assert (handed.stat().st_uid, stat.S_IMODE(handed.stat().st_mode)) == (1000, 0o400)
+    handout.hand_out(folder, target, handout.masking_files(Settings()))
+    assert not {"hash.key", "masking.yml"} & {path.name for path in target.glob("*/*")}
+
+
+def test_masking_files_that_logstash_would_fail_over_are_refused_first(tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(b"short")
+    with pytest.raises(ConfigurationError, match="holds 5 bytes, at least 16 are needed"):
+        handout.masking_files(Settings(log_hash_key_file=tmp_path / "key"))
 
 
 def test_git_ignores_secrets(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ ROOT = Path(__file__).parents[2]
 COPIED = ("elasticsearch", "ilm_policies", "kibana", "logstash", "filebeat", "python_shipper", "examples", "secrets")
 FILES = ("docker-compose.yml", ".env.example", "Dockerfile", ".dockerignore", "pyproject.toml", "constraints.txt")
 AWKWARD = """a$b"c'd`e\\f #g%h&i{j}"""
+HASH_KEY = b"0123456789abcdef"
 SERVERS = ("elasticsearch", "logstash", "kibana", "filebeat")
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("docker", "go", "root"), pytest.mark.timeout(1200)]
@@ -76,6 +77,14 @@ def copy_project(folder: Path) -> None:
     (folder / "docker-compose.override.yml").write_text(override)
 
 
+def somebody_elses(path: Path) -> str:
+    """A key that only another user than the containers' may read."""
+    path.write_bytes(HASH_KEY)
+    path.chmod(0o600)
+    os.chown(path, 4321, 4321)
+    return str(path)
+
+
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     here = tmp_path_factory.mktemp("engine")
@@ -93,6 +102,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         patch.setenv("SHIPPER_VERSION", "standin")
         patch.setenv("PYTHON_IMAGE", engine.BASE)
         patch.setattr(doctor, "MAP_COUNT", here / "absent")
+        patch.setenv("LOG_HASH_KEY_FILE", somebody_elses(project / "hash.key"))
         here_secrets = Path("secrets") / secrets.PASSWORDS
         chosen = ("elastic", "logs_admin", "logstash_writer", "filebeat_monitor", "health_check", "kibana_system")
         secrets.write(here_secrets, {name: AWKWARD + name for name in chosen})
@@ -167,10 +177,14 @@ def test_each_service_has_its_own_secrets_only(stack: Stack) -> None:
         "elastic_password",
         "health.curlrc",
     }
-    assert seen["logstash"] == common | {"logstash.crt", "logstash.key", "logstash.env"}
+    assert seen["logstash"] == common | {"logstash.crt", "logstash.key", "logstash.env", "hash.key"}
     assert seen["kibana"] == common | {"kibana.crt", "kibana.key", "kibana.yml"}
     assert seen["filebeat"] == common | {"filebeat.crt", "filebeat.key", "filebeat.env"}
     assert stack.run_in("logstash", "stat", "-c", "%a %u:%g", "secrets/logstash.key").strip() == "400 1000:0"
+
+
+def test_logstash_reads_the_hash_key_whoever_owns_it(stack: Stack) -> None:
+    assert stack.run_in("logstash", "sh", "-c", 'cat "$LOG_HASH_KEY_FILE"').encode() == HASH_KEY
 
 
 def test_secrets_on_this_machine_are_the_owners_only(stack: Stack) -> None:
