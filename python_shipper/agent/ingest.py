@@ -36,6 +36,7 @@ from python_shipper.agent.files import log_folders
 from python_shipper.agent.outrun import outrun
 from python_shipper.agent.pipeline import DAY_MS, Pipeline, Routed, Source, policy_days
 from python_shipper.agent.segment import Line, Segment, header_of
+from python_shipper.agent.services import Services
 from python_shipper.agent.tail import Tail
 from python_shipper.core.clock import now_ms
 from python_shipper.errors import StoreError
@@ -82,6 +83,7 @@ class Ingest:
             self.tail = stack.enter_context(closing(Tail(log_folders(settings), self.recovered())))
             self.resources = stack.pop_all()
         self.past = self.checkpoint.folded()
+        self.services = Services(self.kept_indices())
         self.uncommitted = 0
         self.queue: deque[Segment] = deque()
         self.totals: Counter[str] = Counter()
@@ -229,6 +231,7 @@ class Ingest:
             raise StoreError(f"{self.writer.set_aside[-1]} was damaged and is set aside; its lines are read again")
         self.writer.commit()
         self.checkpoint.save(self.tail.changed, self.stored, now_ms())
+        self.services.add(self.stored)
         self.tail.changed.clear()
         self.stored.clear()
         self.uncommitted = 0
@@ -252,8 +255,10 @@ class Ingest:
                 crowded[0].date,
             )
         days = {*self.writer.drop_expired(at_ms), *crowded}
-        dropped = [name for name, (_, gone) in self.checkpoint.indices().items() if not gone and day_of(name) in days]
+        dropped = [name for name in self.kept_indices() if day_of(name) in days]
         self.checkpoint.drop_indices(dropped)
+        if dropped:
+            self.services = Services(self.kept_indices())
         before_ms = at_ms - (policy_days() + 1) * DAY_MS
         self.spool.expire(before_ms)
         for number in self.checkpoint.forget(before_ms):
@@ -261,6 +266,10 @@ class Ingest:
         self.past = self.checkpoint.folded()
         if dropped:
             log.info("retention dropped %d indices: %s", len(dropped), ", ".join(sorted(dropped)[:5]))
+
+    def kept_indices(self) -> list[str]:
+        """The indices that retention has not dropped."""
+        return [name for name, (_, dropped) in self.checkpoint.indices().items() if not dropped]
 
     def replay(self, at_ms: int) -> None:
         """Replay dead letters that someone has asked for."""
@@ -284,6 +293,7 @@ class Ingest:
             "differing_total": self.totals["differing"],
             "unread_lines": sum(outrun(segments).values()),
             "lost_bytes": self.tail.lost_bytes,
+            "services": len(self.services.names),
             "files": len(self.tail.attached),
             "open_files": len(self.tail.open),
             "unreadable": dict(self.tail.troubles),

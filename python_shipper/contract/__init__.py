@@ -41,12 +41,13 @@ class ShortName:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds on values, in characters, levels and seconds."""
+    """Bounds on values, in characters, levels and seconds, and on how many services there are."""
 
     keyword_characters: int
     extra_characters: int
     extra_depth: int
     future_seconds: int
+    service_names: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ LABELS = {
     "differing_total": "same id with other content",
     "unread_lines": "lines rotated away unread",
     "lost_bytes": "bytes truncated unread",
+    "services": "services with log indices",
     "files": "files watched",
     "open_files": "files open",
     "dead_letters_full": "dead letters' raw bytes full",

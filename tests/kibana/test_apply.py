@@ -113,6 +113,7 @@ def test_an_object_that_kibana_refuses_is_named(server: Server) -> None:
 def test_the_rules_asked_for_are_there() -> None:
     assert set(RULES) == {
         "error-rate", "p95-duration", "silent-service", "dead-letters", "dead-letter-queue", "disk-watermark",
+        "service-names",
     }  # fmt: skip
 
 
@@ -138,6 +139,14 @@ def test_a_rule_asks_for_fields_that_exist(name: str) -> None:
     query = re.sub(r'"[^"]*"', "", RULES[name]["params"]["esqlQuery"]["esql"])
     assert query.startswith("FROM christmas-logs-* | ")
     assert [field for field in FIELD.findall(query) if field not in contract().fields] == []
+
+
+def test_the_rule_for_services_has_the_contracts_limit() -> None:
+    rule, most = RULES["service-names"], contract().limits.service_names
+    assert rule["params"]["esqlQuery"]["esql"].endswith(
+        f" services = COUNT_DISTINCT(service.name) | WHERE services > {most}"
+    )
+    assert f" {most} " in rule["name"]
 
 
 def test_ids_are_unique() -> None:
