@@ -174,47 +174,9 @@ def test_three_formats_with_variables(name: str, tmp_path: Path, monkeypatch: py
     assert (tmp_path / "out.log").read_text() == "written\n"
 
 
-BAD = {
-    "version: 1\nformaters: {}": "c.yaml: formaters: expected one of version, disable_existing_loggers, incremental,",
-    "handlers: {}": "c.yaml: version: expected the number 1, got None",
-    "version: 2": "c.yaml: version: expected the number 1, got 2",
-    "[1]": "c.yaml: the file: expected a mapping with the key version, got [1]",
-    "version: 1\nroot: {level: LOUD}": "c.yaml: root.level: expected a level (DEBUG, INFO, WARNING, ERROR, CRITICAL",
-    "version: 1\nroot: {handlers: [x]}": "c.yaml: root.handlers: expected names from the section handlers, which is",
-    "version: 1\nroot: {handlers: x}": "c.yaml: root.handlers: expected a list of names, got 'x'",
-    "version: 1\nroot: [1]": "c.yaml: root: expected a mapping, got [1]",
-    "version: 1\nloggers: {a: {lvl: INFO}}": "c.yaml: loggers.a.lvl: expected one of level, handlers, filters,",
-    "version: 1\nloggers: {a: {propagate: 7}}": "c.yaml: loggers.a.propagate: expected true or false, got 7",
-    "version: 1\nhandlers: {h: {level: INFO}}": "c.yaml: handlers.h: expected a mapping with the key class or ()",
-    "version: 1\nhandlers: {h: {class: a.B, formatter: f}}": "c.yaml: handlers.h.formatter: expected one of",
-    "version: 1\nhandlers: {h: {class: no.Such}}": "c.yaml: Unable to configure handler 'h'",
-    "version: 1\nhandlers: {h: {(): python_shipper.core.handlers.FilesHandler, sevice: x}}": "argument 'sevice'",
-    "version: 1\nroot: {level: '${NOT_SET}'}": "c.yaml: root.level: the variable NOT_SET is not set; set it or write",
-    "version: 1\n bad: 2": "c.yaml: is not valid YAML: mapping values are not allowed",
-}
-
-
-@pytest.mark.parametrize("text", BAD)
-def test_a_bad_file_is_named_with_its_key_and_what_was_expected(text: str, tmp_path: Path) -> None:
-    (tmp_path / "c.yaml").write_text(text)
-    with pytest.raises(ConfigurationError) as caught:
-        python_shipper.load_config(tmp_path / "c.yaml")
-    assert BAD[text] in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
-    for name, message in {
-        "absent.yaml": "absent.yaml: cannot be read: No such file",
-        "c.ini": "c.ini: expected a file named .yaml, .yml, .json, .toml, got .ini",
-    }.items():
-        with pytest.raises(ConfigurationError) as caught:
-            python_shipper.load_config(tmp_path / name)
-        assert message in str(caught.value)
-    for name, text in {"c.json": "{", "c.toml": "="}.items():
-        (tmp_path / name).write_text(text)
-        with pytest.raises(ConfigurationError, match="is not valid"):
-            python_shipper.load_config(tmp_path / name)
+    with pytest.raises(ConfigurationError, match=r"absent\.yaml: cannot be read: No such file"):
+        python_shipper.load_config(tmp_path / "absent.yaml")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from python_shipper.errors import ConfigurationError, StackError
+from python_shipper.errors import StackError
 from python_shipper.stack import backup, provision, secrets
 from python_shipper.stack.api import Api, RefusedError, UnreachableError
 from python_shipper.stack.provision import read_json
@@ -94,13 +94,6 @@ def test_policies_come_before_the_templates_that_name_them() -> None:
     order = list(dict.fromkeys(paths))
     assert order.index("/_ilm/policy") < order.index("/_component_template") < order.index("/_index_template")
     assert order.index("/_snapshot") < order.index("/_slm/policy")
-
-
-def test_a_definition_that_is_not_json_is_named(tmp_path: Path) -> None:
-    (tmp_path / "ilm_policies").mkdir()
-    (tmp_path / "ilm_policies" / "broken.json").write_text("{")
-    with pytest.raises(ConfigurationError, match=r"ilm_policies/broken\.json: not JSON"):
-        list(provision.resources(tmp_path))
 
 
 @pytest.fixture
