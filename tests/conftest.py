@@ -6,6 +6,7 @@ at the end; under ``CI=true`` a skip fails the run unless its part is optional.
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.pipeline import real_logstash
+from tests.stack import obtain, official
 
 ROOT = Path(__file__).parent.parent
 
@@ -42,9 +44,15 @@ def root_user() -> str | None:
     return None if os.geteuid() == 0 else "mounting small file systems needs root"
 
 
+@functools.cache
 def whole_elasticsearch() -> str | None:
-    missing = "ELASTICSEARCH_URL names no Elasticsearch; the distribution that tests obtain keeps no users of its own"
-    return None if os.environ.get("ELASTICSEARCH_URL") else missing
+    if os.environ.get("ELASTICSEARCH_URL"):
+        return None
+    try:
+        official.require()
+    except obtain.MissingError as missing:
+        return f"ELASTICSEARCH_URL is not set; {missing}; the distribution that tests obtain keeps no users of its own"
+    return None
 
 
 PARTS = {

@@ -1,8 +1,9 @@
-"""A real Elasticsearch for tests: the published integration-test distribution, with our configuration file and roles.
+"""A real Elasticsearch for tests: one that runs, else the official image, else the integration-test distribution.
 
-It has security, templates, queries and the core aggregations, and lacks what the tables ``LACKING_…`` name; what our
-files say of those is swapped or left out by these tables, and is checked elsewhere (ILM by Elastic's own parser).
-``ELASTICSEARCH_URL=https://user:password@host:9200`` (its authority in ``ELASTICSEARCH_CA``) takes that server instead.
+The first is the one at ``ELASTICSEARCH_URL=https://user:password@host:9200`` (its authority in ``ELASTICSEARCH_CA``).
+The last is published on Maven and started here with our configuration file and roles. It has security, templates,
+queries and the core aggregations, and lacks what the tables ``LACKING_…`` name; what our files say of those is swapped
+or left out by these tables, and is checked elsewhere (ILM by Elastic's own parser).
 """
 
 from __future__ import annotations
@@ -15,18 +16,18 @@ import subprocess
 import tempfile
 import time
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 import yaml
 
 from python_shipper.stack import certificates
 from python_shipper.stack.api import Api
-from tests.stack import obtain
+from tests.stack import obtain, official
 
 ROOT = Path(__file__).parent.parent.parent
 CONFIG = ROOT / "elasticsearch"
@@ -77,25 +78,75 @@ class Server:
 
 @contextmanager
 def any_server() -> Iterator[Server]:
-    """The server that ``ELASTICSEARCH_URL`` names, else one of our own.
+    """The server of the first source that has one.
 
     Raises:
-        MissingError: there is neither.
+        MissingError: none has; the message holds the reason of each.
     """
-    if os.environ.get("ELASTICSEARCH_URL"):
-        yield named(urlsplit(os.environ["ELASTICSEARCH_URL"]))
-        return
+    with ExitStack() as stack:
+        yield first((named, contained, distributed), stack)
+
+
+Source = Callable[[], AbstractContextManager[Server]]
+
+
+def first(sources: Sequence[Source], stack: ExitStack) -> Server:
+    """The server of the first of ``sources`` that has one, until ``stack`` is closed.
+
+    Raises:
+        MissingError: none has.
+    """
+    reasons = []
+    for source in sources:
+        try:
+            return stack.enter_context(source())
+        except obtain.MissingError as missing:
+            reasons.append(str(missing))
+    raise obtain.MissingError("; ".join(reasons))
+
+
+@contextmanager
+def named() -> Iterator[Server]:
+    """The server that ``ELASTICSEARCH_URL`` names.
+
+    Raises:
+        MissingError: it names none.
+    """
+    if not os.environ.get("ELASTICSEARCH_URL"):
+        raise obtain.MissingError("ELASTICSEARCH_URL is not set")
+    url, authority = urlsplit(os.environ["ELASTICSEARCH_URL"]), os.environ.get("ELASTICSEARCH_CA")
+    address = f"{url.scheme}://{url.hostname}:{url.port or 9200}"
+    user, password = unquote(url.username or ""), unquote(url.password or "")
+    yield provisioned(Server(address, Path(authority) if authority else None, user, password, complete=True))
+
+
+@contextmanager
+def contained() -> Iterator[Server]:
+    """The official image.
+
+    Raises:
+        MissingError: it cannot be had.
+    """
+    with official.container() as started:
+        server = Server(started.url, started.authority, "elastic", started.password, complete=True)
+        wait_until_ready(server, lambda: official.docker("logs", "--tail=30", started.id))
+        yield provisioned(server)
+
+
+@contextmanager
+def distributed() -> Iterator[Server]:
+    """The distribution of Maven.
+
+    Raises:
+        MissingError: it cannot be had.
+    """
     with running() as server:
         server.apply()
         yield server
 
 
-def named(url: SplitResult) -> Server:
-    """A server that runs already, our templates, roles and a user a role put into it."""
-    authority = os.environ.get("ELASTICSEARCH_CA")
-    address = f"{url.scheme}://{url.hostname}:{url.port or 9200}"
-    user, password = unquote(url.username or ""), unquote(url.password or "")
-    server = Server(address, Path(authority) if authority else None, user, password, complete=True)
+def provisioned(server: Server) -> Server:
+    """A complete server after our templates, roles and a user a role were put into it."""
     server.apply()
     server.put("elasticsearch/roles", "_security/role")
     server.api().call("PUT", f"/_security/role/{SERVICE_ROLE}", service_role())
@@ -146,7 +197,7 @@ def running() -> Iterator[Server]:
         process = launch(home, java, folder)
         try:
             server = Server(f"https://localhost:{port(folder, process)}", home / "config" / "secrets" / "ca.crt")
-            wait_until_ready(server, folder)
+            wait_until_ready(server, lambda: (folder / "output").read_text()[-3000:])
             yield server
         finally:
             process.terminate()
@@ -219,13 +270,13 @@ def port(folder: Path, process: subprocess.Popen[bytes]) -> str:
     return file.read_text().splitlines()[0].rpartition(":")[2]
 
 
-def wait_until_ready(server: Server, folder: Path) -> None:
-    """Wait for a master."""
+def wait_until_ready(server: Server, said: Callable[[], str]) -> None:
+    """Wait for a master; ``said`` gives the end of the server's output."""
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
             server.api().call("GET", "/_cluster/health?wait_for_status=yellow&timeout=10s")
             return
         except Exception as error:
-            assert time.monotonic() < deadline, f"{error}\n{(folder / 'output').read_text()[-3000:]}"
+            assert time.monotonic() < deadline, f"{error}\n{said()}"
             time.sleep(0.2)
