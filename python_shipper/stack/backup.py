@@ -9,7 +9,7 @@ from typing import Any
 
 from python_shipper.core.clock import now_ms
 from python_shipper.errors import StackError
-from python_shipper.stack.api import Api, UnreachableError
+from python_shipper.stack.api import Api, RefusedError, UnreachableError
 from python_shipper.stack.provision import definitions, patiently, read_json
 
 Report = Callable[[str], None]
@@ -18,6 +18,7 @@ POLICY = "elasticsearch/slm_policies/christmas-nightly.json"
 PAUSE_SECONDS = 0.5
 PATIENCE_SECONDS = 3600
 RESTORED = "christmas-restored-"
+UNAVAILABLE = 503
 # A restored index is looked at, then deleted by hand: the policy that would delete it at once is left off.
 WITHOUT = ["index.lifecycle.name", "index.lifecycle.parse_origination_date", "index.lifecycle.origination_date"]
 
@@ -86,3 +87,10 @@ def require_restored(api: Api, names: list[str]) -> None:
     red = [name for name in names if listed.get(name, {"status": "red"})["status"] == "red"]
     if red:
         raise UnreachableError(f"{api.url}: {len(red)} of {len(names)} indices are not restored yet, such as {red[0]}")
+    try:
+        # A primary that health calls started may still refuse searches for a moment.
+        api.call("GET", f"/{RESTORED}*/_search?size=0&allow_partial_search_results=false")
+    except RefusedError as error:
+        if error.status != UNAVAILABLE:
+            raise
+        raise UnreachableError(f"{api.url}: the restored indices do not answer yet") from None

@@ -13,7 +13,7 @@ from python_shipper.store.writer import Writer
 
 NOON = 1_795_348_800_000  # 2026-11-22T12:00:00Z
 NOW = "2026-11-22T12:10:00Z"
-TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+TRACE = "c7a1e5d09b3f4826a5d1f00d8e9b7c64"
 HOSTILE = '<script>document.title="owned"</script> <img src=x onerror=alert(1)> \ue000'
 STACK = "Traceback (most recent call last):\n  <b>macd</b>\nValueError: too few prices"
 
