@@ -184,7 +184,7 @@ def table(*headings: str, rows: Iterable[Sequence[Any]]) -> None:
     cells = [[visible(cell) for cell in row] for row in rows]
     for place, heading in enumerate(headings):
         numeric = bool(cells) and all(row[place][:1].isdigit() or not row[place] for row in cells)
-        word = max(map(len, heading.split()))
+        word = max(map(len, heading.split()), default=0)
         made.add_column(heading, justify="right" if numeric else "left", overflow="fold", min_width=word)
     for row in cells:
         made.add_row(*(Text(cell) for cell in row))

@@ -75,3 +75,10 @@ def test_every_command_has_help(shipper: Shipper) -> None:
     for command in ("search", "trace", "tail", "indices", "verify", "dead-letters", "up", "down", "status", "demo"):
         assert f"\n  {command} " in said.out
         assert cli.run([command, "--help"]) == 0
+
+
+def test_status_says_that_nothing_runs(shipper: Shipper) -> None:
+    done = shipper("status")
+    assert done.code == 0
+    assert "running" in done.out
+    assert "embedded" in done.out
