@@ -60,6 +60,7 @@ PARTS = {
     "docker": Part(program("dockerd")),
     "go": Part(program("go")),
     "maven": Part(program("mvn")),
+    "redis": Part(program("redis-server")),
     "ruby": Part(program("ruby")),
     "root": Part(root_user),
     "whole-elasticsearch": Part(whole_elasticsearch, optional=True),

@@ -11,6 +11,7 @@ need dockerd docker.io
 need iptables iptables
 need debootstrap debootstrap
 need ruby ruby
+need redis-server redis-server
 need mvn maven
 need go golang
 need openssl openssl
