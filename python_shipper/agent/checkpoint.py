@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from python_shipper.agent.database import open_database
 from python_shipper.agent.segment import Counts, Segment
+from python_shipper.core.database import open_database
 from python_shipper.core.segments import Header
 from python_shipper.errors import StoreError
 

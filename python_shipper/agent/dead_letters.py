@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from python_shipper.agent.database import open_database
 from python_shipper.agent.pipeline import Pipeline, Routed, Source
 from python_shipper.core.clock import now_ms
+from python_shipper.core.database import open_database
 from python_shipper.errors import StoreError, StoreLockedError
 from python_shipper.settings import Settings
 from python_shipper.store import DEAD_LETTERS, Store

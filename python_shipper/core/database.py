@@ -1,7 +1,6 @@
-"""Opens the agent's SQLite files: readable by their owner only, in WAL mode, and never stopped by a damaged one.
+"""Opens our SQLite files: readable by their owner only, in WAL mode, and never stopped by a damaged one.
 
-A damaged file is moved aside, said once, and a new one begun: what it held is an optimisation (positions) or a
-convenience (raw bytes of dead letters), and the log files and the store are still there.
+A damaged file is moved aside, said once, and a new one begun; each owner says what was lost with it.
 """
 
 from __future__ import annotations
