@@ -10,6 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from python_shipper.ads.events import AdEventLogger
+    from python_shipper.ads.structured import StructuredLogger
+    from python_shipper.ads.system import AdSystemLogger
     from python_shipper.core.config import configure
     from python_shipper.core.configfile import load_config
     from python_shipper.core.context import bind, bound, unbind
@@ -17,9 +20,23 @@ if TYPE_CHECKING:
     from python_shipper.core.logger import get_logger
 
 __version__ = "0.1.0"
-__all__ = ["bind", "bound", "configure", "get_logger", "load_config", "logged", "unbind"]
+__all__ = [
+    "AdEventLogger",
+    "AdSystemLogger",
+    "StructuredLogger",
+    "bind",
+    "bound",
+    "configure",
+    "get_logger",
+    "load_config",
+    "logged",
+    "unbind",
+]
 
 _HOMES = {
+    "AdEventLogger": "python_shipper.ads.events",
+    "AdSystemLogger": "python_shipper.ads.system",
+    "StructuredLogger": "python_shipper.ads.structured",
     "bind": "python_shipper.core.context",
     "bound": "python_shipper.core.context",
     "configure": "python_shipper.core.config",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from python_shipper.core.formatters import EcsFormatter
 from python_shipper.core.handlers import FilesHandler
@@ -24,7 +24,17 @@ _QUICK_HANDLERS = (FilesHandler, QueuedFilesHandler)
 _CALL_HANDLERS = logging.Logger.callHandlers
 # Sentry and others replace callHandlers to see every record; then every record must be one.
 _STOCK = _CALL_HANDLERS.__code__.co_filename == logging.Logger.handle.__code__.co_filename
-_FRAMES = 3  # from _log_record up to the caller: itself, _log, and the method of the level
+_FRAMES = 3  # from _log_record up to the caller: itself, write, and the method of the level
+
+
+class LevelLogger(Protocol):
+    """What collectors and the ad system's loggers need of a logger; :class:`Logger` is one."""
+
+    def is_enabled_for(self, level: int) -> bool:
+        """Whether a record of ``level`` would be written."""
+
+    def log(self, level: int, message: object, /, **fields: Any) -> None:
+        """Write a record of ``level`` with ``fields``."""
 
 
 class Logger:
@@ -48,40 +58,41 @@ class Logger:
     def debug(self, message: object, /, *args: Any, **fields: Any) -> None:
         """What only someone looking for a fault wants to read."""
         if self._stock.isEnabledFor(10):
-            self._log(10, message, args, fields)
+            self.write(10, message, args, fields)
 
     def info(self, message: object, /, *args: Any, **fields: Any) -> None:
         """Something happened as it should."""
         if self._stock.isEnabledFor(20):
-            self._log(20, message, args, fields)
+            self.write(20, message, args, fields)
 
     def warning(self, message: object, /, *args: Any, **fields: Any) -> None:
         """Something went wrong and was dealt with: a retry, a fallback, a limit that comes near."""
         if self._stock.isEnabledFor(30):
-            self._log(30, message, args, fields)
+            self.write(30, message, args, fields)
 
     def error(self, message: object, /, *args: Any, **fields: Any) -> None:
         """An operation failed; someone should look at it."""
         if self._stock.isEnabledFor(40):
-            self._log(40, message, args, fields)
+            self.write(40, message, args, fields)
 
     def exception(self, message: object, /, *args: Any, **fields: Any) -> None:
         """As ``error``, with the exception being handled."""
         if self._stock.isEnabledFor(40):
             fields.setdefault("exc_info", True)
-            self._log(40, message, args, fields)
+            self.write(40, message, args, fields)
 
     def critical(self, message: object, /, *args: Any, **fields: Any) -> None:
         """The service cannot go on; someone must look now."""
         if self._stock.isEnabledFor(50):
-            self._log(50, message, args, fields)
+            self.write(50, message, args, fields)
 
     def log(self, level: int, message: object, /, *args: Any, **fields: Any) -> None:
         """A record of a level of your own."""
         if self._stock.isEnabledFor(level):
-            self._log(level, message, args, fields)
+            self.write(level, message, args, fields)
 
-    def _log(self, level: int, message: object, args: tuple[Any, ...], fields: dict[str, Any]) -> None:
+    def write(self, level: int, message: object, args: tuple[Any, ...], fields: dict[str, Any]) -> None:
+        """Write a record whatever the level; the method that calls this one must be what the application called."""
         if self._fields:
             fields = {**self._fields, **fields}
         handlers = self._quick_handlers(level) if OPTIONS.isdisjoint(fields) else None
@@ -143,3 +154,15 @@ def get_logger(name: str | None = None, /, **fields: Any) -> Logger:
         fields: fields of every line of this logger.
     """
     return Logger(name, fields)
+
+
+LoggerLike = str | logging.Logger | logging.LoggerAdapter[Any] | LevelLogger
+
+
+def as_logger(given: LoggerLike) -> LevelLogger:
+    """The logger that ``given`` names or is; a stock logger and a stock adapter become one of ours."""
+    if isinstance(given, str):
+        return Logger(given, {})
+    if isinstance(given, logging.LoggerAdapter):
+        return Logger(given.logger.name, dict(given.extra or {}))
+    return Logger(given.name, {}) if isinstance(given, logging.Logger) else given

@@ -42,7 +42,11 @@ class _Address:
     """Stands for text that is an address: of no value's type, so that the place looks closer."""
 
 
-_ADDRESS = (_Address,)
+class _Words:
+    """Stands for a list of short texts that masking leaves alone, such as `event.category`; as with an address."""
+
+
+_ADDRESS, _WORDS = (_Address,), (_Words,)
 _QUICK_TYPES: dict[str, tuple[type, ...]] = {
     "keyword": (str,),
     "match_only_text": (str,),
@@ -73,6 +77,8 @@ class Place(NamedTuple):
         root, *between, leaf = ("", *field.path.split("."))[-max(2, field.path.count(".") + 1) :]
         careful = field.array or field.path in RESERVED or field.type not in _QUICK_TYPES
         types = () if careful else (int, float) if scale != 1 else _QUICK_TYPES[field.type]
+        if field.array and field.type == "keyword" and field.exempt and root:
+            types = _WORDS
         most = KEYWORD_CHARACTERS if field.type == "keyword" else MAX_SIZE
         by_name = masker.action(leaf) and partial(masker.value, leaf)
         mask = None if untouched(field) else by_name or masker.text
@@ -107,14 +113,16 @@ class Placer:
             if kind not in types:
                 if value is None:
                     continue
-                if types is not _ADDRESS or ip(value) is MISFIT:
+                if types is _WORDS and are_words(value):
+                    value = value[:]
+                elif types is not _ADDRESS or ip(value) is MISFIT:
                     return self.careful(fields, identity)
             if kind is str:
                 if len(value) > most:
                     return self.careful(fields, identity)
                 if mask is not None:
                     value = mask(value)
-            elif not -9e15 < value * scale < 9e15:  # also not a number
+            elif types is not _WORDS and not -9e15 < value * scale < 9e15:  # also not a number
                 return self.careful(fields, identity)
             elif scale != 1:
                 value = floor(value * scale + 0.5)
@@ -175,6 +183,11 @@ class Placer:
             self._plain_keys.clear()
         self._plain_keys.add(key)
         return True
+
+
+def are_words(value: Any) -> bool:
+    """Whether ``value`` is a list of texts that are keywords as they are."""
+    return type(value) is list and bool(value) and all(type(v) is str and len(v) <= KEYWORD_CHARACTERS for v in value)
 
 
 def merged(below: Event, above: Event) -> Event:

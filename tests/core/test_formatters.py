@@ -87,6 +87,37 @@ def test_durations_become_nanoseconds(fields: dict[str, Any], nanoseconds: int) 
     assert event(EcsFormatter(service="shop"), record(**fields))["event"]["duration"] == nanoseconds
 
 
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [
+        (["web", "session"], ["web", "session"]),
+        ("web", ["web"]),
+        (("web",), ["web"]),
+        ([7, True], ["7", "true"]),
+        (["\ud800"], ["\ufffd"]),
+        ([], None),
+        (["x" * 1025], None),
+        ([["web"]], None),
+    ],
+)
+@pytest.mark.parametrize("path", ["event.category", "tags"])
+def test_lists_of_words_are_kept_as_lists(path: str, given: Any, stored: list[str] | None) -> None:
+    formatter = EcsFormatter(service="shop")
+    quick, careful = event(formatter, record(**{path: given})), formatter._placer.careful({path: given})
+    assert careful == ({"event": {"category": stored}} if path != "tags" else {"tags": stored}) or stored is None
+    assert {**careful.get("event", {}), "id": 0} == {**quick["event"], "id": 0}
+    assert {name: quick[name] for name in careful if name != "event"} == {
+        name: found for name, found in careful.items() if name != "event"
+    }
+
+
+def test_a_list_that_the_caller_goes_on_changing_stays_as_it_was() -> None:
+    words = ["web"]
+    made = EcsFormatter(service="shop").format_to_ecs(record(**{"event.category": words}))
+    words.append("session")
+    assert made["event"]["category"] == ["web"]
+
+
 def test_bound_fields_lie_below_those_of_the_call_and_are_not_changed_by_them() -> None:
     formatter = EcsFormatter(service="shop", extra={"labels": {"zone": "a"}})
     with context.bound(order_id="bound", user_id="kim", zone="b"):

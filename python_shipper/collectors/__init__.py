@@ -1,0 +1,1 @@
+"""Other ways in than a log line: business events, measurements, and failures that nobody caught."""
