@@ -9,13 +9,14 @@ from __future__ import annotations
 import functools
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.pipeline import real_logstash
+from tests.stack import elasticsearch as engine
 from tests.stack import obtain, official
 
 ROOT = Path(__file__).parent.parent
@@ -107,3 +108,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for group, (reason, optional, count) in sorted(skipped.items()):
         verdict = "optional" if optional else "REQUIRED under CI=true"
         terminalreporter.line(f"{group}: {count} test(s), {verdict}: {reason}")
+
+
+@pytest.fixture(scope="session")
+def elasticsearch() -> Iterator[engine.Server]:
+    """A real Elasticsearch with our configuration, templates and roles, started once a session."""
+    try:
+        with engine.any_server() as server:
+            yield server
+    except obtain.MissingError as missing:
+        pytest.skip(f"elasticsearch: {missing}")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import typer
 
-from python_shipper.cli import elk, letters, reading, running
+from python_shipper.cli import elk, exporting, letters, reading, running
 from python_shipper.errors import ShipperError
 
 INTERRUPTED, WRONG = 130, 2
@@ -27,7 +27,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for room in (reading, letters, running, elk):
+for room in (reading, letters, exporting, running, elk):
     room.add_to(app)
 
 
