@@ -60,6 +60,12 @@ class Settings:
     sentry_dsn: str | None = setting(None, "Where errors are sent; without it Sentry is off.")
     sentry_send_default_pii: bool = setting(True, "Sentry's own setting of that name; masking applies either way.")
     elasticsearch_url: str | None = setting(None, "Elasticsearch that the command line and exporters talk to.")
+    s3_url: str | None = setting(None, "Where `shipper archive` puts closed days: s3://bucket/prefix.")
+    s3_endpoint_url: str | None = setting(None, "S3 server other than Amazon's, such as http://127.0.0.1:9000.")
+    s3_encryption: str = setting(
+        "AES256", "Server-side encryption of the archive's objects.", choices=("AES256", "aws:kms")
+    )
+    s3_kms_key_id: str | None = setting(None, "KMS key of that encryption; without it the bucket's default key.")
     log_hash_key_file: Path | None = setting(None, "File with the key of masking's hash action, 16 bytes at least.")
     log_masking_file: Path | None = setting(
         None, "YAML file with masking rules of your own; one of a shipped rule's name takes that rule's place."

@@ -54,6 +54,7 @@ POLL_SECONDS = 0.1
 RATE_SECONDS = 10.0
 TELL_SECONDS = 10.0
 RECENT_DAYS = 4  # a crash leaves no more days than the writer holds open ahead of the checkpoint
+KEPT_HERE = "christmas-*,-christmas-restored-*"  # restored days come and go by hand
 COUNTS = ("lines", "stored", "known", "dead_letters", "cut")
 
 log = logging.getLogger(__name__)
@@ -111,11 +112,11 @@ class Ingest:
         """Index name → documents that the store holds; damaged days are set aside by the writer before."""
         with closing(TantivyStore.open(self.data_dir)) as store:
             try:
-                return {index.name: index.documents for index in store.indices()}
+                return {index.name: index.documents for index in store.indices(KEPT_HERE)}
             except StoreError:
                 for day in self.writer.kept():
                     self.mark(day)
-                return {index.name: index.documents for index in store.indices()}
+                return {index.name: index.documents for index in store.indices(KEPT_HERE)}
 
     def say_lost(self, lost: list[str]) -> None:
         """Say which indices have lost documents, and what is done about it."""

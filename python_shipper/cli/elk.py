@@ -90,7 +90,7 @@ def backup() -> None:
 
 
 def restore(name: Annotated[str | None, typer.Argument(help="Which backup; without it the newest.")] = None) -> None:
-    """Restore a backup beside what is there, as indices named christmas-restored-…"""
+    """Restore a backup beside what is there, as indices named christmas-restored-… (S3's archive: shipper restore.)"""
     from python_shipper.stack import backup, docker, elk
 
     settings = Settings.from_environment()

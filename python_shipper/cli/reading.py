@@ -13,10 +13,13 @@ from python_shipper.cli import printing
 from python_shipper.cli.options import Json, Query, opened
 from python_shipper.core.clock import now_ms
 from python_shipper.errors import QueryError
+from python_shipper.store import LOGS
 from python_shipper.store.logs import Follower, Question, moment, search_logs
 from python_shipper.store.traces import as_json, find_trace
 
 EVERY_SECONDS = 0.5
+RESTORED = "christmas-restored-*"
+SINCE_HELP = "Begin: 15m, 1h, 2d ago, or a time such as 2026-01-31T09:30:00Z; without it, the last hour."
 
 
 def add_to(app: typer.Typer) -> None:
@@ -27,9 +30,10 @@ def add_to(app: typer.Typer) -> None:
 
 def search(
     query: Query = "",
-    since: Annotated[str, typer.Option(help="Begin: 15m, 1h, 2d ago, or a time such as 2026-01-31T09:30:00Z.")] = "1h",
+    since: Annotated[str | None, typer.Option(help=SINCE_HELP, show_default=False)] = None,
     until: Annotated[str | None, typer.Option(help="End, in the same form; without it, now.")] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="Lines at most, the newest.")] = 100,
+    restored: Annotated[bool, typer.Option("--restored", help="Search what was restored, of any time.")] = False,
     json: Json = False,
 ) -> None:
     """Search the logs of all services. Prints the newest matching lines, the oldest of them first.
@@ -46,8 +50,11 @@ def search(
     """  # noqa: D301 - the backspace is click's mark for a paragraph to leave as it is
     now = now_ms()
     until_ms = moment(until, now, "--until") if until else None
+    begin = since or (None if restored else "1h")
+    since_ms = moment(begin, now, "--since") if begin else None
+    index = RESTORED if restored else LOGS
     with opened() as store:
-        found = search_logs(store, Question(query, moment(since, now, "--since"), until_ms, limit=limit))
+        found = search_logs(store, Question(query, since_ms, until_ms, limit=limit, index=index))
     printing.hits(list(reversed(found.hits)), json)
     if not json:
         printing.summary(found, limit)

@@ -145,6 +145,24 @@ class Deliverer(Generic[T, Encoded]):
             raise StoppedError(reason)
 
 
+def patiently(step: Callable[[], T], limits: Limits = DEFAULT, patience_seconds: float | None = None) -> T:
+    """``step`` again and again while its destination is away, with the pauses of ``limits``.
+
+    Raises:
+        UnavailableError: it was away for ``patience_seconds``.
+    """
+    pauses, began_at = Pauses(limits), time.monotonic()
+    while True:
+        try:
+            return step()
+        except UnavailableError as error:
+            if patience_seconds is not None and time.monotonic() - began_at >= patience_seconds:
+                raise
+            if not pauses.attempt:
+                log.warning("%s; it is tried again until it succeeds", error)
+            time.sleep(pauses.next(error.retry_after_seconds))
+
+
 class Delivery(Generic[Encoded]):
     """Takes lines from any thread into a spool, and delivers them in the background until it is closed."""
 

@@ -72,7 +72,21 @@ def test_the_base_install_says_what_the_command_needs(missing: str) -> None:
 def test_every_command_has_help(shipper: Shipper) -> None:
     said = shipper("--help")
     assert said.code == 0
-    for command in ("search", "trace", "tail", "indices", "verify", "dead-letters", "up", "down", "status", "demo"):
+    for command in (
+        "search",
+        "trace",
+        "tail",
+        "indices",
+        "verify",
+        "dead-letters",
+        "backfill",
+        "archive",
+        "restore",
+        "up",
+        "down",
+        "status",
+        "demo",
+    ):
         assert f"\n  {command} " in said.out
         assert cli.run([command, "--help"]) == 0
 
