@@ -52,7 +52,7 @@ def default_cell(default: object) -> str:
 
 @both
 def test_every_setting_is_in_the_table_with_its_default(readme: Path) -> None:
-    rows = dict(re.findall(r"^\| `([A-Z_]+)` \| (.*?) \|", readme.read_text(), re.MULTILINE))
+    rows = dict(re.findall(r"^\| `([A-Z0-9_]+)` \| (.*?) \|", readme.read_text(), re.MULTILINE))
     assert rows == {f.name.upper(): default_cell(f.default) for f in fields(Settings)}
 
 
