@@ -10,7 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from python_shipper.ads.errors import AdSystemErrorTracker
     from python_shipper.ads.events import AdEventLogger
+    from python_shipper.ads.slack import SlackHandler
     from python_shipper.ads.structured import StructuredLogger
     from python_shipper.ads.system import AdSystemLogger
     from python_shipper.core.config import configure
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "AdEventLogger",
+    "AdSystemErrorTracker",
     "AdSystemLogger",
+    "SlackHandler",
     "StructuredLogger",
     "bind",
     "bound",
@@ -35,7 +39,9 @@ __all__ = [
 
 _HOMES = {
     "AdEventLogger": "python_shipper.ads.events",
+    "AdSystemErrorTracker": "python_shipper.ads.errors",
     "AdSystemLogger": "python_shipper.ads.system",
+    "SlackHandler": "python_shipper.ads.slack",
     "StructuredLogger": "python_shipper.ads.structured",
     "bind": "python_shipper.core.context",
     "bound": "python_shipper.core.context",

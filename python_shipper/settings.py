@@ -15,6 +15,7 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 OCTAL = (r"0?[0-7]{3}", "three octal digits such as 0600")
+TRACE_ADDRESS = (r"https?://[^\s{}]+[^{}\s]*\{trace_id\}[^\s{}]*", "an http(s) address with {trace_id} in it")
 HEADER = (r"[A-Za-z0-9-]{1,64}", "the name of an HTTP header")
 
 
@@ -81,6 +82,14 @@ class Settings:
     api_tls_cert: Path | None = setting(None, "Certificate chain (PEM) of the web server; needed off loopback.")
     api_tls_key: Path | None = setting(None, "Private key (PEM) of that certificate.")
     api_names: str = setting("", "Further host names under which the web server is asked for, comma-separated.")
+    alerts_file: Path | None = setting(
+        None, "YAML file with alert rules and routes of your own; without it findings are kept and nothing is sent."
+    )
+    trace_url: str | None = setting(
+        None,
+        "Where notifications link a trace, with `{trace_id}` in it; without it the embedded stack's page.",
+        shape=TRACE_ADDRESS,
+    )
     kibana_url: str | None = setting(None, "Kibana that `shipper stack apply` gives its objects to.")
     secrets_dir: Path = setting(Path("secrets"), "Folder of the ELK stack's passwords and certificates.")
     certificate_names: str = setting("", "Further host names of this machine for certificates, comma-separated.")
