@@ -277,7 +277,7 @@ def open_index(folder: Path) -> tuple[tantivy.Index, tantivy.Searcher]:
     """The index in ``folder``, begun if there is none, as it was last committed."""
     begun = (folder / "meta.json").exists()
     index = tantivy.Index.open(str(folder)) if begun else begin(folder)
-    index.register_tokenizer(analysis.NAME, analysis.analyzer())
+    index.register_tokenizer(analysis.NAME, analysis.splitter())
     index.reload()
     return index, index.searcher()
 
