@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from python_shipper.ads.slack import SlackHandler
     from python_shipper.ads.structured import StructuredLogger
     from python_shipper.ads.system import AdSystemLogger
+    from python_shipper.analyzers.batch import AdLogAnalyzer
     from python_shipper.core.config import configure
     from python_shipper.core.configfile import load_config
     from python_shipper.core.context import bind, bound, unbind
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "AdEventLogger",
+    "AdLogAnalyzer",
     "AdSystemErrorTracker",
     "AdSystemLogger",
     "SlackHandler",
@@ -40,6 +42,7 @@ __all__ = [
 _HOMES = {
     "AdEventLogger": "python_shipper.ads.events",
     "AdSystemErrorTracker": "python_shipper.ads.errors",
+    "AdLogAnalyzer": "python_shipper.analyzers.batch",
     "AdSystemLogger": "python_shipper.ads.system",
     "SlackHandler": "python_shipper.ads.slack",
     "StructuredLogger": "python_shipper.ads.structured",

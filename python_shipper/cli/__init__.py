@@ -8,14 +8,14 @@ from collections.abc import Sequence
 
 import typer
 
-from python_shipper.cli import alerting, elk, exporting, letters, reading, running
+from python_shipper.cli import alerting, analysis, elk, exporting, letters, reading, running
 from python_shipper.errors import ShipperError
 
 INTERRUPTED, WRONG = 130, 2
 EPILOG = (
     "Settings come from the environment (LOG_DIR, DATA_DIR, STACK, API_PORT, …). "
-    "Exit codes: 0 done, 1 verify, doctor or alerts test found something, 2 the request or the machine is wrong, "
-    "130 interrupted."
+    "Exit codes: 0 done, 1 verify, doctor, alerts test or analyze --check found something, 2 the request or the "
+    "machine is wrong, 130 interrupted."
 )
 # typer re-exports only some of click's errors; this is the base of those that tell of a wrong command line.
 UsageError: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
@@ -28,7 +28,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for room in (reading, letters, alerting, exporting, running, elk):
+for room in (reading, analysis, letters, alerting, exporting, running, elk):
     room.add_to(app)
 
 
