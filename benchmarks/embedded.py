@@ -77,7 +77,7 @@ def raw_tantivy(logs: Path, folder: Path) -> int:
 
     folder.mkdir()
     index = begin(folder)
-    index.register_tokenizer(analysis.NAME, analysis.analyzer())
+    index.register_tokenizer(analysis.NAME, analysis.splitter())
     writer, count = index.writer(HEAP_BYTES, 1), 0
     for path in sorted(logs.iterdir()):
         with path.open("rb") as file:

@@ -136,7 +136,7 @@ def raw_tantivy(settings: Settings) -> float:
     folder = settings.data_dir / "raw"
     folder.mkdir(parents=True)
     index = tantivy.Index(tantivy_schema(), str(folder))
-    index.register_tokenizer(analysis.NAME, analysis.analyzer())
+    index.register_tokenizer(analysis.NAME, analysis.splitter())
     writer = index.writer(HEAP_BYTES, 1)
     documents, spent = routed(settings), 0.0
     while batch := list(islice(documents, BATCH)):

@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from python_shipper.agent.files import log_folders
@@ -17,6 +18,7 @@ from python_shipper.core.clock import now_ms
 from python_shipper.core.names import day
 from python_shipper.errors import ShipperError
 from python_shipper.settings import Settings
+from python_shipper.store.writer import Committed
 
 RETRY_SECONDS = 1.0
 MOST_RETRY_SECONDS = 10.0
@@ -29,8 +31,18 @@ log = logging.getLogger(__name__)
 class Agent:
     """Tails the log folders into the embedded store, until it is stopped."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, committed: Sequence[Committed] = ()) -> None:
+        """Make an agent; each of ``committed`` is given the JSON sources of newly stored logs, once they are durable.
+
+        They are called in the agent's thread, in turn, and hold up storing while they run: take note and return. What
+        one raises is logged and counted, and keeps nothing from the others. A document is handed over when it is
+        stored, so at most once: lines read again after a crash that are in the store already are not, and of what was
+        committed at the moment of a kill some may never be. Only where stored days were lost or set aside as damaged,
+        and their lines are stored anew, are they handed over anew.
+        """
         self.settings = settings
+        self.listeners = tuple(committed)
+        self.listener_faults = 0
         self.watch: Watch | None = None
         self.ingest: Ingest | None = None
         self.stopping = threading.Event()
@@ -45,7 +57,7 @@ class Agent:
         Raises:
             StoreError: the store is in use by another process, or cannot be opened; nothing was started.
         """
-        self.ingest = Ingest(self.settings)
+        self.ingest = Ingest(self.settings, self.hand_over if self.listeners else None)
         self.watch = Watch(log_folders(self.settings))
         self.thread = threading.Thread(target=self.run, name="shipper-agent", daemon=True)
         self.thread.start()
@@ -66,7 +78,7 @@ class Agent:
         while not self.stopping.is_set():
             started = time.monotonic()
             try:
-                self.ingest = self.ingest or Ingest(self.settings)
+                self.ingest = self.ingest or Ingest(self.settings, self.hand_over if self.listeners else None)
                 self.follow(self.ingest)
             except ShipperError as error:
                 self.fail(str(error))
@@ -97,6 +109,16 @@ class Agent:
             if not busy:
                 watch.changed.wait(POLL_SECONDS)
         ingest.commit()
+
+    def hand_over(self, sources: list[bytes]) -> None:
+        """Give committed documents to each listener; a listener's fault is its own, and stops no storing."""
+        for listener in self.listeners:
+            try:
+                listener(sources)
+            except Exception:
+                self.listener_faults += 1
+                if self.listener_faults == 1:
+                    log.exception("what listens to the agent failed; storing goes on")
 
     def fail(self, what: str, error: Exception | None = None) -> None:
         """Say what went wrong, once for each different fault in a row."""
@@ -140,6 +162,7 @@ class Agent:
             "state": ("fault" if self.fault else "running") if alive else "stopped",
             "fault": self.fault,
             "faults_total": self.faults,
+            "listener_faults_total": self.listener_faults,
             "disk_free_bytes": disk.free,
             "disk_total_bytes": disk.total,
             **(ingest.status() if ingest else {}),

@@ -43,7 +43,7 @@ from python_shipper.errors import StoreError
 from python_shipper.settings import Settings
 from python_shipper.store.days import Day, day_of
 from python_shipper.store.tantivy import TantivyStore
-from python_shipper.store.writer import Writer
+from python_shipper.store.writer import Committed, Writer
 
 COMMIT_SECONDS = 0.25
 BEHIND_COMMIT_SECONDS = 4.0  # a commit costs 0.1 s and a merge later: a backlog is read faster with fewer
@@ -67,11 +67,11 @@ class Ingest:
         StoreError: the store, the spool or the checkpoint cannot be used.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, committed: Committed | None = None) -> None:
         self.data_dir, self.limit_bytes = settings.data_dir, settings.store_max_bytes
         self.pipeline = Pipeline()
         with ExitStack() as stack:
-            self.writer = stack.enter_context(closing(Writer(self.data_dir)))
+            self.writer = stack.enter_context(closing(Writer(self.data_dir, committed)))
             self.checkpoint = stack.enter_context(closing(Checkpoint(self.data_dir)))
             self.spool = stack.enter_context(closing(Spool(self.data_dir)))
             self.marks: dict[int, int] = {}

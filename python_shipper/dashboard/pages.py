@@ -28,6 +28,7 @@ SPANS = {"15m": "15 minutes", "1h": "hour", "6h": "6 hours", "24h": "24 hours", 
 LEVELS = ("critical", "error", "warning", "info", "debug")
 LABELS = {
     "faults_total": "faults since the start",
+    "listener_faults_total": "faults of the analysis",
     "lag_bytes": "bytes still to read",
     "lag_seconds": "behind by",
     "lines_total": "lines read",

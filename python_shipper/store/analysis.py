@@ -3,6 +3,10 @@
 Lucene's StandardTokenizer is Unicode's word segmentation (UAX #29) without the parts that are no words: ``user_01`` and
 ``example.com`` are one token each, an ideograph or hiragana sign is a token of its own, Hangul runs stay whole.
 The expression below states the same rules with Unicode's Word_Break classes; `lowercase` follows, as in Lucene.
+
+It is too large for anything but the slowest of its engine's ways, which cost a third of all CPU when tantivy ran it at
+indexing. So texts are cut into words here, those of ASCII and Hangul by a small expression that finds the same words
+eight times faster, and tantivy is given them with blanks between.
 """
 
 from __future__ import annotations
@@ -39,27 +43,42 @@ FLAG = rf"\p{{Regional_Indicator}}{X}\p{{Regional_Indicator}}{X}"
 KEYCAP = r"[0-9#*]\u{FE0F}?\u{20E3}"
 EMOJI = rf"{FLAG}|\u{{200D}}?{PICTURE}(?:{X}\u{{200D}}{PICTURE})*{X}|\p{{Emoji_Modifier}}{X}|{KEYCAP}{X}"
 PATTERN = rf"{EMOJI}|{WORD}|{RUN}|{SINGLE}"
+# The same for what most texts consist of; it never steps back, so a hostile text costs no more than its length.
+EASY = re.compile(r"[\x00-\x7f가-힣]*")
+EASY_LETTER = "A-Za-z가-힣"
+EASY_WORD = re.compile(
+    rf"(?<!_)_*[{EASY_LETTER}0-9]"
+    rf"(?:[{EASY_LETTER}0-9_]+|(?<=[{EASY_LETTER}])[:.'](?=[{EASY_LETTER}])|(?<=[0-9])[,;.'](?=[0-9]))*"
+)
 
 
 @cache
 def analyzer() -> tantivy.TextAnalyzer:
-    """The analyser that writer and reader register under :data:`NAME`."""
+    """The analyser of texts that are not easy."""
     return tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.regex(PATTERN)).filter(tantivy.Filter.lowercase()).build()
 
 
+@cache
+def splitter() -> tantivy.TextAnalyzer:
+    """What the writer registers under :data:`NAME`: splits what :func:`prepared` gives."""
+    return tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build()
+
+
 def tokens(text: str) -> list[str]:
-    """The terms that ``text`` is searched by, in their order."""
-    return list(analyzer().analyze(prepared(text)))
-
-
-def prepared(text: str) -> str:
-    """``text`` as it is given to the analyser, with what a regular expression cannot say.
+    """The terms that ``text`` is indexed and searched by, in their order.
 
     Lucene cuts a token after 255 characters, and lower-cases İ to one letter where Rust makes two.
     """
     if len(text) > LONGEST:
         text = LONG_RUN.sub(lambda run: " ".join(pieces(run[0])), text)
-    return text.replace("İ", "I")
+    if EASY.fullmatch(text):
+        return EASY_WORD.findall(text.lower())
+    return list(analyzer().analyze(text.replace("İ", "I")))
+
+
+def prepared(text: str) -> str:
+    """The words of ``text`` with blanks between, as the writer is given them; no word holds a blank."""
+    return " ".join(tokens(text))
 
 
 def pieces(run: str) -> list[str]:

@@ -184,5 +184,5 @@ def open_day(day: Day, folder: Path, stamp: tuple[int, int, int]) -> OpenDay:
     """Open a day's index for reading."""
     meta = json.loads((folder / "meta.json").read_bytes())
     index = tantivy.Index.open(str(folder))
-    index.register_tokenizer(analysis.NAME, analysis.analyzer())
+    index.register_tokenizer(analysis.NAME, analysis.splitter())
     return OpenDay(day, index, index.searcher(), frozenset(column["name"] for column in meta["schema"]), stamp)

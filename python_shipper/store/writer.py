@@ -43,6 +43,8 @@ from python_shipper.store.failures import told
 from python_shipper.store.retention import beyond_budget, expired_days, on_hold
 
 T = TypeVar("T")
+Committed = Callable[[list[bytes]], None]
+LOG_INDICES = "christmas-logs-"
 HEAP_BYTES = 50_000_000  # a writer cuts a new segment when its heap is full; tantivy wants at least 15 MB
 LIMITS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.EACCES, errno.ENOMEM, errno.EIO}
 OPEN_DAYS = 4  # writers open at once: today, yesterday, and two that a backlog brings
@@ -81,13 +83,16 @@ class OpenDay:
 class Writer:
     """The store's only writer; a lock on ``DATA_DIR/store/.writer.lock`` keeps a second one out."""
 
-    def __init__(self, data_dir: Path) -> None:
-        """Take the lock.
+    def __init__(self, data_dir: Path, committed: Committed | None = None) -> None:
+        """Take the lock; ``committed`` is given the new log documents' sources after the commit that keeps them.
+
+        It must not raise.
 
         Raises:
             StoreError: another process writes here, or the folder cannot be written.
         """
         self.root = store_root(data_dir)
+        self.committed = committed
         self.days: dict[Day, OpenDay] = {}
         self.set_aside: list[Path] = []
         self.lock = locked(self.root)
@@ -152,7 +157,18 @@ class Writer:
         """
         for opened in self.days.values():
             if opened.fresh:
-                self.guarded(lambda o=opened: commit_day(o))  # type: ignore[misc]
+                self.guarded(lambda o=opened: self.commit_day(o))  # type: ignore[misc]
+
+    def commit_day(self, opened: OpenDay) -> None:
+        """Commit one day, hand over what is new in its logs, and look at it anew."""
+        opened.writer.commit()
+        fresh, opened.fresh = opened.fresh, {}
+        if self.committed:
+            sources = [source for (name, _), source in fresh.items() if name.startswith(LOG_INDICES)]
+            if sources:
+                self.committed(sources)
+        opened.index.reload()
+        opened.searcher = opened.index.searcher()
 
     def watermarks(self) -> dict[int, int]:
         """For each segment the highest committed end offset, over the open days' indices."""
@@ -194,7 +210,7 @@ class Writer:
     def close_day(self, day: Day) -> None:
         """Commit and close one day, its merges finished, its memory given back."""
         opened = self.days.pop(day)
-        commit_day(opened)
+        self.commit_day(opened)
         opened.writer.wait_merging_threads()
 
     def drop(self, day: Day) -> None:
@@ -277,7 +293,7 @@ def open_index(folder: Path) -> tuple[tantivy.Index, tantivy.Searcher]:
     """The index in ``folder``, begun if there is none, as it was last committed."""
     begun = (folder / "meta.json").exists()
     index = tantivy.Index.open(str(folder)) if begun else begin(folder)
-    index.register_tokenizer(analysis.NAME, analysis.analyzer())
+    index.register_tokenizer(analysis.NAME, analysis.splitter())
     index.reload()
     return index, index.searcher()
 
@@ -286,14 +302,6 @@ def is_damage(error: Exception) -> bool:
     """Whether an index's files are wrong, rather than the disk or the process at a limit (often told as text only)."""
     told = {int(number) for number in re.findall(r"\(os error ([0-9]+)\)", str(error))}
     return not (isinstance(error, OSError) and error.errno) and not told & LIMITS
-
-
-def commit_day(opened: OpenDay) -> None:
-    """Commit one day and look at it anew."""
-    opened.writer.commit()
-    opened.fresh.clear()
-    opened.index.reload()
-    opened.searcher = opened.index.searcher()
 
 
 def stored_sources(opened: OpenDay, ids: Iterable[str]) -> dict[tuple[str, str], bytes]:

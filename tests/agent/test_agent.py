@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -207,3 +208,58 @@ def test_status_can_be_asked_while_files_come_and_go(stack):
         assert stack.agent.status()["state"] == "running"
     stop.set()
     thread.join()
+
+
+def test_listeners_get_each_stored_log_once_across_restarts_and_repeated_lines(stack):
+    heard: list[bytes] = []
+
+    def deaf(sources: list[bytes]) -> None:
+        raise ValueError("a fault of its own")
+
+    def listen() -> None:
+        stack.agent.stop()
+        stack.agent = Agent(stack.settings, committed=[deaf, heard.extend])
+        stack.agent.start()
+
+    listen()
+    written = stack.write("orders.ecs.log", *(event(str(n)) for n in range(20)))
+    stack.write("orders.ecs.log", written[0], "not json")
+    until(lambda: len(heard) == 20)
+    until(lambda: len(stack.stored(DEAD_LETTERS)) == 1)
+    assert stack.agent.status()["listener_faults_total"] >= 1
+    stack.agent.stop()
+    for file in stack.settings.data_dir.glob("checkpoint*"):
+        file.unlink()  # all is read again, and is in the store already
+    listen()
+    written += stack.write("orders.ecs.log", event("last"))
+    until(lambda: len(stack.stored()) == 21)
+    stack.agent.stop()
+    assert sorted(json.loads(source)["event"]["id"] for source in heard) == sorted(map(id_of, written))
+    assert "_index" not in json.loads(heard[0])
+
+
+def test_what_a_listener_hears_is_in_the_store_even_after_a_kill(tmp_path):
+    stack, heard = Stack(tmp_path), tmp_path / "heard"
+    stack.write("orders.ecs.log", *(event(str(n)) for n in range(50)))
+    pid = os.fork()
+    if not pid:
+
+        def note_and_die(sources: list[bytes]) -> None:
+            heard.write_bytes(b"\n".join(sources))
+            os._exit(9)
+
+        agent = Agent(stack.settings, committed=[note_and_die])
+        agent.start()
+        time.sleep(20)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 9
+    told = [json.loads(source)["event"]["id"] for source in heard.read_bytes().splitlines()]
+    assert told
+    assert set(told) <= set(stack.stored())
+    again: list[bytes] = []
+    stack.agent = Agent(stack.settings, committed=[again.extend])
+    stack.agent.start()
+    (line,) = stack.write("orders.ecs.log", event("after"))
+    until(lambda: id_of(line) in [json.loads(source)["event"]["id"] for source in again])
+    stack.agent.stop()
+    assert not set(told) & {json.loads(source)["event"]["id"] for source in again}
