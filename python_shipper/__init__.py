@@ -10,8 +10,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from python_shipper.ads.campaign import CampaignLogger
+    from python_shipper.ads.contextual import ContextualLogger
     from python_shipper.ads.errors import AdSystemErrorTracker
     from python_shipper.ads.events import AdEventLogger
+    from python_shipper.ads.logging_system import AdLoggingSystem
+    from python_shipper.ads.monitor import LogMonitor
     from python_shipper.ads.slack import SlackHandler
     from python_shipper.ads.structured import StructuredLogger
     from python_shipper.ads.system import AdSystemLogger
@@ -26,8 +30,12 @@ __version__ = "0.1.0"
 __all__ = [
     "AdEventLogger",
     "AdLogAnalyzer",
+    "AdLoggingSystem",
     "AdSystemErrorTracker",
     "AdSystemLogger",
+    "CampaignLogger",
+    "ContextualLogger",
+    "LogMonitor",
     "SlackHandler",
     "StructuredLogger",
     "bind",
@@ -41,9 +49,13 @@ __all__ = [
 
 _HOMES = {
     "AdEventLogger": "python_shipper.ads.events",
+    "AdLoggingSystem": "python_shipper.ads.logging_system",
     "AdSystemErrorTracker": "python_shipper.ads.errors",
     "AdLogAnalyzer": "python_shipper.analyzers.batch",
     "AdSystemLogger": "python_shipper.ads.system",
+    "CampaignLogger": "python_shipper.ads.campaign",
+    "ContextualLogger": "python_shipper.ads.contextual",
+    "LogMonitor": "python_shipper.ads.monitor",
     "SlackHandler": "python_shipper.ads.slack",
     "StructuredLogger": "python_shipper.ads.structured",
     "bind": "python_shipper.core.context",

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from python_shipper.ads.config import Kinds, checked
 from python_shipper.ads.courier import Courier
 from python_shipper.ads.slack import SlackHandler
 from python_shipper.ads.system import AdSystemLogger
@@ -30,7 +31,7 @@ BURST = 10  # errors of one type within the window
 MOST_TYPES = 1_000  # kept apart; what comes beyond is counted as OTHERS
 MOST_GROUPS = 100  # fingerprints kept apart in one type
 OTHERS = "(others)"
-KEYS: dict[str, type | tuple[type, ...]] = {
+KEYS: Kinds = {
     "email_alerts": bool,
     "smtp_host": (str, list, tuple),
     "smtp_port": int,
@@ -103,7 +104,7 @@ class AdSystemErrorTracker:
         Raises:
             ConfigurationError: a key is unknown, holds what it may not, or is missing.
         """
-        config = checked(config or {})
+        config = checked("error tracker", config or {}, KEYS)
         self.name = f"{config.get('app_name', 'ad_system')}.errors"
         handlers: list[logging.Handler] = []
         if config.get("slack_webhook"):
@@ -217,21 +218,6 @@ def reaches_files(logger: logging.Logger | None) -> bool:
             return True
         logger = logger.parent if logger.propagate else None
     return False
-
-
-def checked(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """``config`` if every key is known and of its type.
-
-    Raises:
-        ConfigurationError: one is not.
-    """
-    for key, value in config.items():
-        if key not in KEYS:
-            raise ConfigurationError(f"error tracker: unknown key {key!r}; it takes {', '.join(KEYS)}")
-        kind = KEYS[key]
-        if value is not None and not isinstance(value, kind):
-            raise ConfigurationError(f"error tracker: {key}: {type(value).__name__} is not what it takes; correct it")
-    return config
 
 
 def mailbox(config: Mapping[str, Any]) -> smtp.Mailbox:

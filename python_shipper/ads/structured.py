@@ -18,11 +18,8 @@ _contexts: contextvars.ContextVar[Mapping[str, Fields]] = contextvars.ContextVar
 )
 
 
-class StructuredLogger:
-    """A named logger; ``set_context`` is for the task or thread it is called in, and for tasks started from there.
-
-    A thread pool's thread outlives a request: there, ``clear_context`` ends what the request set.
-    """
+class FieldLogger:
+    """What the ad system's loggers have in common: a method a level, an exception, fields as keywords."""
 
     __slots__ = ("_logger", "name")
 
@@ -31,14 +28,9 @@ class StructuredLogger:
         self._logger = Logger(name, fields)
         self.name = self._logger.name
 
-    def set_context(self, /, **fields: Any) -> None:
-        """Add ``fields`` to this logger's following lines in this task or thread, over ones of the same name."""
-        held = _contexts.get()
-        _contexts.set({**held, self.name: {**held.get(self.name, NOTHING), **fields}})
-
-    def clear_context(self) -> None:
-        """Take out all that ``set_context`` gave this logger in this task or thread."""
-        _contexts.set({name: fields for name, fields in _contexts.get().items() if name != self.name})
+    def _own(self) -> Fields:
+        """The fields of a line that neither core nor the call knows."""
+        return NOTHING
 
     def is_enabled_for(self, level: int) -> bool:
         """Whether a record of ``level`` would be written."""
@@ -75,9 +67,30 @@ class StructuredLogger:
             self._logger.write(level, message, (), self._all(exception, fields))
 
     def _all(self, exception: Any, fields: dict[str, Any]) -> dict[str, Any]:
-        """The context's fields and, over them, the call's."""
-        fields = {**_contexts.get().get(self.name, NOTHING), **fields}
+        """The logger's own fields and, over them, the call's."""
+        fields = {**self._own(), **fields}
         if exception is not None:
             # A text or another object in its place is kept as what it is.
             fields["exc_info" if isinstance(exception, BaseException) or exception is True else "exception"] = exception
         return fields
+
+
+class StructuredLogger(FieldLogger):
+    """A named logger; ``set_context`` is for the task or thread it is called in, and for tasks started from there.
+
+    A thread pool's thread outlives a request: there, ``clear_context`` ends what the request set.
+    """
+
+    __slots__ = ()
+
+    def set_context(self, /, **fields: Any) -> None:
+        """Add ``fields`` to this logger's following lines in this task or thread, over ones of the same name."""
+        held = _contexts.get()
+        _contexts.set({**held, self.name: {**held.get(self.name, NOTHING), **fields}})
+
+    def clear_context(self) -> None:
+        """Take out all that ``set_context`` gave this logger in this task or thread."""
+        _contexts.set({name: fields for name, fields in _contexts.get().items() if name != self.name})
+
+    def _own(self) -> Fields:
+        return _contexts.get().get(self.name, NOTHING)

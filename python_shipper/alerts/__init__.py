@@ -4,5 +4,6 @@ finding → rules (how bad, silenced, cool-down, quiet hours) → outbox on disk
 """
 
 from python_shipper.alerts.desk import Alerts
+from python_shipper.analyzers import SEVERITIES, Finding
 
-__all__ = ["Alerts"]
+__all__ = ["SEVERITIES", "Alerts", "Finding"]

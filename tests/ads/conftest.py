@@ -11,6 +11,7 @@ import pytest
 
 from python_shipper.agent.pipeline import Pipeline, Source
 from python_shipper.core.clock import now_ms
+from tests.ads.system import redis_server, root, system  # noqa: F401  fixtures
 from tests.core.conftest import files, logger, nothing_bound, written  # noqa: F401  fixtures
 from tests.spec.validator import checked
 

@@ -1,0 +1,112 @@
+"""The ad system's logging as one object: set up by a mapping, it gives loggers, and a stream of events for monitors."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging.config
+from collections.abc import Mapping
+from typing import Any
+
+from python_shipper.ads.config import Kinds, checked
+from python_shipper.ads.contextual import ContextualLogger
+from python_shipper.ads.stream import CLAIM_SECONDS, MemoryStream, Receipt, Stream, new_event
+from python_shipper.ads.system import console
+from python_shipper.core.config import active, logging_dict, writable
+from python_shipper.core.masking import default_masker
+from python_shipper.settings import Settings
+
+APP_NAME = "ad_system"
+TIMEOUT_SECONDS = 1.0
+KEYS: Kinds = {
+    "app_name": str,
+    "redis_url": str,
+    "redis_timeout": (int, float),
+    "claim_seconds": (int, float),
+}
+
+
+class AdLoggingSystem:
+    """Sets the process's logging up (root logger), and takes events into a stream on Redis or in this process."""
+
+    def __init__(self, config: Mapping[str, Any] | None = None) -> None:
+        """Set up; what an earlier set-up of the root logger did is replaced.
+
+        Console at INFO; in LOG_DIR the shipped file, the file of the day and the file of errors, as ``configure`` does.
+
+        Args:
+            config: ``app_name`` (``ad_system``: the service's name and its files'), ``redis_url`` (REDIS_URL; without
+                either the stream is within this process), ``redis_timeout`` (seconds that anybody waits for Redis; 1),
+                ``claim_seconds`` (after which a monitor takes over what another one began and did not finish, and
+                half of which it may take for one event; 60).
+
+        Raises:
+            ConfigurationError: a key is unknown or holds what it may not, LOG_DIR cannot be written, or Redis's client
+                is not installed.
+        """
+        config = {name: value for name, value in checked("logging system", config or {}, KEYS).items() if value}
+        settings = active()
+        self.settings = dataclasses.replace(settings, service_name=config.get("app_name", APP_NAME))
+        url = config.get("redis_url", settings.redis_url)
+        timeout, claim = config.get("redis_timeout", TIMEOUT_SECONDS), config.get("claim_seconds", CLAIM_SECONDS)
+        self.stream = stream(url, timeout, claim)
+        set_up_root(self.settings)
+
+    def get_logger(self, name: str, /, **default_fields: Any) -> ContextualLogger:
+        """A logger whose lines have ``default_fields`` where neither a context nor the call gives them."""
+        return ContextualLogger(name, **default_fields)
+
+    async def setup_redis(self) -> bool:
+        """Whether the stream can be reached; where it cannot, events wait in memory and a warning says so."""
+        return await self.stream.ready()
+
+    async def log_event_async(self, event_type: str, data: Any) -> str | None:
+        """Put an event ``{timestamp, type, data, id}`` into the stream; its id once it is stored.
+
+        None where it is not stored within ``redis_timeout``: it then waits in memory, bounded, and is stored when Redis
+        answers again; :meth:`counts` tells what had to be dropped. Personal data is masked. Calls that run at the same
+        time share round trips.
+        """
+        return await self.put_event(event_type, data)
+
+    def put_event(self, event_type: str, data: Any) -> Receipt:
+        """As ``log_event_async``, from a plain function or any thread: never waits; the receipt may be awaited."""
+        return self.stream.put(new_event(event_type, data))
+
+    async def recent_alerts(self, count: int = 100) -> list[dict[str, Any]]:
+        """The newest alerts of all monitors, newest first.
+
+        Raises:
+            StoreError: Redis does not answer.
+        """
+        return await self.stream.alerts(count)
+
+    def counts(self) -> dict[str, int]:
+        """Events by what became of them: stored, refused, dropped, waiting; on Redis also retries."""
+        return self.stream.counts()
+
+    def close(self, seconds: float = TIMEOUT_SECONDS) -> None:
+        """Store the events that wait, within ``seconds``, and take no more; what is left then counts as dropped."""
+        self.stream.close(seconds)
+
+
+def stream(url: str | None, timeout_seconds: float, claim_seconds: float) -> Stream:
+    """The stream at ``url``, or one within this process."""
+    if url is None:
+        return MemoryStream(claim_seconds=claim_seconds)
+    from python_shipper.ads.redis_stream import RedisStream
+
+    return RedisStream(url, timeout_seconds=timeout_seconds, claim_seconds=claim_seconds)
+
+
+def set_up_root(settings: Settings) -> None:
+    """Give the root logger its handlers.
+
+    Raises:
+        ConfigurationError: LOG_DIR cannot be written, or masking's settings are wrong.
+    """
+    default_masker()  # its errors are clearer than dictConfig's
+    writable(settings.log_dir)
+    wanted = logging_dict(settings)
+    wanted["handlers"]["console"] = {"()": console, "app_name": settings.service_name}
+    wanted["root"]["handlers"] = list(wanted["handlers"])
+    logging.config.dictConfig(wanted)

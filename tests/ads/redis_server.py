@@ -1,0 +1,63 @@
+"""A real redis-server of its own, which may be killed, hung and started again."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import redis
+
+
+class RedisServer:
+    """One server on a free port; with ``durable`` it has what it acknowledged on disk."""
+
+    def __init__(self, folder: Path, *, durable: bool = False) -> None:
+        folder.mkdir(exist_ok=True)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.folder = folder
+        self.options = ["--appendonly", "yes", "--appendfsync", "always"] if durable else ["--appendonly", "no"]
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start, and wait until it answers."""
+        address = ["--bind", "127.0.0.1", "--port", str(self.port)]
+        command = ["redis-server", *address, "--dir", str(self.folder), "--save", "", *self.options]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        while not self.answers():
+            assert self.process.poll() is None, "redis-server ended"
+            time.sleep(0.02)
+
+    def answers(self) -> bool:
+        """Whether it is up and has loaded its file."""
+        try:
+            with self.client() as client:
+                return bool(client.ping())
+        except redis.RedisError:
+            return False
+
+    def client(self) -> redis.Redis:
+        """A connection past everything of ours."""
+        return redis.Redis.from_url(self.url)
+
+    def kill(self) -> None:
+        """End it without warning (signal 9)."""
+        if self.process:
+            self.process.kill()
+            self.process.wait(10)
+            self.process = None
+
+    def hang(self) -> None:
+        """Keep its connections open and answer nothing more."""
+        assert self.process
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Answer again."""
+        assert self.process
+        self.process.send_signal(signal.SIGCONT)
