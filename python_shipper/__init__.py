@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from python_shipper.ads.events import AdEventLogger
     from python_shipper.ads.logging_system import AdLoggingSystem
     from python_shipper.ads.monitor import LogMonitor
+    from python_shipper.ads.performance import PerformanceLogger
     from python_shipper.ads.slack import SlackHandler
     from python_shipper.ads.structured import StructuredLogger
     from python_shipper.ads.system import AdSystemLogger
     from python_shipper.analyzers.batch import AdLogAnalyzer
+    from python_shipper.collectors.error import ErrorCollector
     from python_shipper.core.config import configure
     from python_shipper.core.configfile import load_config
     from python_shipper.core.context import bind, bound, unbind
@@ -35,7 +37,9 @@ __all__ = [
     "AdSystemLogger",
     "CampaignLogger",
     "ContextualLogger",
+    "ErrorCollector",
     "LogMonitor",
+    "PerformanceLogger",
     "SlackHandler",
     "StructuredLogger",
     "bind",
@@ -49,13 +53,15 @@ __all__ = [
 
 _HOMES = {
     "AdEventLogger": "python_shipper.ads.events",
+    "AdLogAnalyzer": "python_shipper.analyzers.batch",
     "AdLoggingSystem": "python_shipper.ads.logging_system",
     "AdSystemErrorTracker": "python_shipper.ads.errors",
-    "AdLogAnalyzer": "python_shipper.analyzers.batch",
     "AdSystemLogger": "python_shipper.ads.system",
     "CampaignLogger": "python_shipper.ads.campaign",
     "ContextualLogger": "python_shipper.ads.contextual",
+    "ErrorCollector": "python_shipper.collectors.error",
     "LogMonitor": "python_shipper.ads.monitor",
+    "PerformanceLogger": "python_shipper.ads.performance",
     "SlackHandler": "python_shipper.ads.slack",
     "StructuredLogger": "python_shipper.ads.structured",
     "bind": "python_shipper.core.context",
