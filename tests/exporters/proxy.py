@@ -119,6 +119,7 @@ class FailingProxy(ThreadingHTTPServer):
         self.down = False
         self.slow_seconds = 0.3
         self.struck: Counter[str] = Counter()
+        self.asked = 0  # requests that ``where`` fits
         self.mutex = threading.Lock()
 
     @property
@@ -132,6 +133,7 @@ class FailingProxy(ThreadingHTTPServer):
                 self.struck["down"] += 1
             if self.where not in f"{method} {path}":
                 return None
+            self.asked += 1
             chosen = None
             if self.planned:
                 chosen = self.planned.popleft()

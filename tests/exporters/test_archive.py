@@ -14,6 +14,7 @@ from python_shipper import cli
 from python_shipper.agent.checkpoint import Checkpoint
 from python_shipper.errors import StackError
 from python_shipper.exporters import parquet
+from python_shipper.exporters.archive import lines_of
 from python_shipper.settings import Settings
 from python_shipper.stack.shelves import ElasticsearchShelf
 from python_shipper.store.tantivy import TantivyStore
@@ -43,11 +44,11 @@ def write(data_dir: Path, rows: Rows) -> None:
 
 
 def stored(data_dir: Path, pattern: str = "christmas-logs-*") -> dict[str, dict[str, Any]]:
-    """Id → document."""
+    """Id → document; a doubled id is an error."""
     with closing(TantivyStore.open(data_dir)) as store:
-        hits = store.search(pattern, {"size": 10_000})["hits"]["hits"]
-    assert len({hit["_id"] for hit in hits}) == len(hits)
-    return {hit["_id"]: hit["_source"] for hit in hits}
+        found = [pair for index in store.indices(pattern) for pair in lines_of(store, index.name)]
+    assert len(dict(found)) == len(found), "duplicates"
+    return dict(found)
 
 
 def objects(s3: Any) -> dict[str, bytes]:
