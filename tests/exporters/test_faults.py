@@ -40,6 +40,7 @@ KILLS = 10 if LONG else 3
 OUTAGE_SECONDS = 120.0 if LONG else 2.0
 LINES = 60_000 if LONG else 3_000
 RATE = 300 if LONG else 500
+BACKFILLED = 250_000 if LONG else 5_000
 ROWS = 4_000 if LONG else 1_500
 BULK_BYTES = 8_000 if LONG else 1_000
 BULK_FAULTS = ["429", "503", "500", "drop", "lost", "truncated", "partial", "slow"]
@@ -90,10 +91,10 @@ def killed_and_finished(command: list[str], alive_seconds: tuple[float, float], 
         time.sleep(0.5)
 
 
-def source_lines(path: Path) -> dict[str, str]:
+def source_lines(path: Path, lines: int = LINES) -> dict[str, str]:
     """A file of good lines and rubbish; id → index of each, as the pipeline decides."""
     with path.open("wb") as file:
-        for number in range(LINES):
+        for number in range(lines):
             file.write(b"not json %b\n" % new_ulid().encode() if number % 500 == 250 else event(number))
     content = path.read_bytes()
     expected, offset, fingerprint = {}, 0, sha256(content[:HEAD]).hexdigest()
@@ -142,12 +143,13 @@ def test_a_stream_through_a_spool(cluster: Cluster, bulk: FailingProxy, tmp_path
 
 def test_a_backfill(cluster: Cluster, bulk: FailingProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = tmp_path / "source.log"
-    expected = source_lines(source)
+    expected = source_lines(source, BACKFILLED)
+    bulk.slow_seconds = 1.0  # so that it is not done before the last kill
     monkeypatch.setenv("ELASTICSEARCH_URL", cluster.address(bulk.url))
     monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
     command = [sys.executable, "-m", "python_shipper", "backfill", str(source), "--quiet"]
     with outage(bulk, lambda: bulk.asked > 3):
-        killed_and_finished(command, (2, 18) if LONG else (0.1, 1.0), lambda: bulk.asked)
+        killed_and_finished(command, (1, 6) if LONG else (0.1, 1.0), lambda: bulk.asked)
     assert bulk.struck["down"] > 0
     assert_same(cluster, expected)
 
