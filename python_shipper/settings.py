@@ -83,6 +83,9 @@ class Settings:
     api_tls_cert: Path | None = setting(None, "Certificate chain (PEM) of the web server; needed off loopback.")
     api_tls_key: Path | None = setting(None, "Private key (PEM) of that certificate.")
     api_names: str = setting("", "Further host names under which the web server is asked for, comma-separated.")
+    prometheus_textfile: Path | None = setting(
+        None, "Metrics for node_exporter's textfile collector: a *.prom file in its folder."
+    )
     alerts_file: Path | None = setting(
         None, "YAML file with alert rules and routes of your own; without it findings are kept and nothing is sent."
     )

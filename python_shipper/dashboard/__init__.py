@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPBearer
@@ -11,6 +13,7 @@ from starlette.staticfiles import StaticFiles
 import python_shipper
 from python_shipper.dashboard import api, pages
 from python_shipper.dashboard.guard import Guard
+from python_shipper.dashboard.metrics import Collector
 from python_shipper.dashboard.problems import (
     RequestError,
     handle_http,
@@ -27,10 +30,11 @@ from python_shipper.store import Store
 TOKEN = Depends(HTTPBearer(auto_error=False, description="API_TOKEN"))  # for the description; the guard checks it
 
 
-def create_app(settings: Settings, store: Store, status: Status) -> FastAPI:
+def create_app(settings: Settings, store: Store, status: Status, collectors: Sequence[Collector] = ()) -> FastAPI:
     """The application: JSON under /api/, Prometheus text at /metrics, pages elsewhere.
 
     ``status`` gives the agent's figures as plain data; an empty dict where no agent runs in this process.
+    ``collectors`` have metrics of their own, shown at /metrics.
     """
     app = FastAPI(
         title="python-shipper",
@@ -39,7 +43,7 @@ def create_app(settings: Settings, store: Store, status: Status) -> FastAPI:
         docs_url=None,  # these pages load scripts from elsewhere; the description itself is at /openapi.json
         redoc_url=None,
     )
-    app.state.service = Service(settings, store, status, Searches())
+    app.state.service = Service(settings, store, status, Searches(), collectors)
     app.include_router(api.router, dependencies=[TOKEN] if settings.api_token else [])
     app.include_router(pages.router, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC))

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from python_shipper.core.clock import now_ms
-from python_shipper.dashboard import metrics
 from python_shipper.dashboard.problems import RequestError, documented
 from python_shipper.dashboard.service import Shared
 from python_shipper.store import LOGS
@@ -109,11 +108,11 @@ async def status(service: Shared) -> dict[str, Any]:
     return await service.searches.run(service.figures)
 
 
-@router.get("/metrics", summary="The same figures for Prometheus", response_class=Response, responses=TEXT)
-async def prometheus(service: Shared) -> Response:
-    """Prometheus' text format."""
-    text = metrics.exposition(await service.searches.run(service.figures))
-    return Response(text, headers={"content-type": metrics.CONTENT_TYPE})
+@router.get("/metrics", summary="Figures and log counts for Prometheus", response_class=Response, responses=TEXT)
+async def prometheus(service: Shared, request: Request) -> Response:
+    """Prometheus' text format, or OpenMetrics (with exemplars) where the header Accept asks for it."""
+    text, content_type = await service.searches.run(service.metrics, request.headers.get("accept", ""))
+    return Response(text, headers={"content-type": content_type})
 
 
 def asked(query: str, since: str | None, until: str | None, terms: dict[str, str | None], limit: int) -> Question:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, cast
 
 from fastapi import Depends, Request
 
 import python_shipper
+from python_shipper.dashboard.metrics import Collector, exposition
 from python_shipper.dashboard.searches import Searches
 from python_shipper.settings import Settings
 from python_shipper.store import Store
@@ -24,6 +25,7 @@ class Service:
     store: Store
     status: Status
     searches: Searches
+    collectors: Sequence[Collector] = ()
 
     def figures(self) -> dict[str, Any]:
         """The figures of ``/api/status``, ``/metrics`` and the status page."""
@@ -36,6 +38,10 @@ class Service:
             "size_bytes": sum(index.size_bytes for index in indices),
             "searches_running": self.searches.running,
         }
+
+    def metrics(self, accept: str = "") -> tuple[bytes, str]:
+        """What a scrape gets, and its content type."""
+        return exposition(self.figures(), self.collectors, accept)
 
     def index_rows(self) -> list[dict[str, Any]]:
         """The indices as plain data."""

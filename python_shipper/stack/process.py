@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from types import FrameType
 from typing import NoReturn
 
@@ -17,6 +18,8 @@ from python_shipper.agent import Agent
 from python_shipper.core.clock import now_ms
 from python_shipper.dashboard import create_app
 from python_shipper.errors import ShipperError, StackError
+from python_shipper.exporters.prometheus import PrometheusExporter
+from python_shipper.exporters.prometheus_textfile import Textfile
 from python_shipper.settings import Settings
 from python_shipper.stack.lock import ProcessLock
 from python_shipper.stack.ports import check_exposure, listen
@@ -54,15 +57,20 @@ def serve(settings: Settings) -> None:
 def run(settings: Settings, lock: ProcessLock, listener: socket.socket) -> None:
     """The agent and the web server, side by side; both stopped in turn."""
     python_shipper.configure(service="shipper", log_dir=settings.data_dir / "logs", profile="production")
-    store, agent = TantivyStore.open(settings.data_dir), Agent(settings)
-    agent.start()
-    try:
-        app = create_app(settings, store, agent.status)
+    with ExitStack() as stack:
+        store = stack.enter_context(closing(TantivyStore.open(settings.data_dir)))
+        prometheus = stack.enter_context(closing(PrometheusExporter(settings)))
+        prometheus.catch_up(store)
+        agent = Agent(settings, committed=[prometheus.committed])
+        app = create_app(settings, store, agent.status, [prometheus])
+        if settings.prometheus_textfile:
+            textfile = Textfile(settings.prometheus_textfile, lambda: app.state.service.metrics()[0])
+            textfile.start()
+            stack.callback(textfile.close)
+        agent.start()
+        stack.callback(agent.stop)
+        stack.callback(signal.signal, signal.SIGTERM, signal.SIG_IGN)  # what follows is the way out
         Server(configuration(settings, app), lambda: lock.describe(note(settings))).run(sockets=[listener])
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        store.close()
-        agent.stop()
 
 
 def configuration(settings: Settings, app: object) -> uvicorn.Config:

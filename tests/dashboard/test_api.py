@@ -60,10 +60,10 @@ def test_indices_status_and_metrics(client: TestClient) -> None:
     assert (status["documents"], status["indices"], status["agent"]["lag_seconds"]) == (156, 3, 0.25)
     metrics = client.get("/metrics")
     assert metrics.headers["content-type"].startswith("text/plain; version=0.0.4")
-    assert "# TYPE shipper_agent_lines_total counter\nshipper_agent_lines_total 156\n" in metrics.text
+    assert "# TYPE shipper_agent_lines_total counter\nshipper_agent_lines_total 156.0\n" in metrics.text
     assert "\nshipper_agent_lag_seconds 0.25\n" in metrics.text
-    assert "# TYPE shipper_agent_disk_free_bytes gauge\nshipper_agent_disk_free_bytes 7\n" in metrics.text
-    assert "\nshipper_documents 156\n" in metrics.text
+    assert "# TYPE shipper_agent_disk_free_bytes gauge\nshipper_agent_disk_free_bytes 7.0\n" in metrics.text
+    assert "\nshipper_documents 156.0\n" in metrics.text
     assert "fault" not in metrics.text
 
 

@@ -58,7 +58,7 @@ def test_each_metric_is_there(tmp_path: Path) -> None:
     agent = Agent(settings)
     agent.start()
     try:
-        shown = exposition({"agent": agent.status()})
+        shown = exposition({"agent": agent.status()})[0].decode()
     finally:
         agent.stop()
     for metric in re.findall(r"^\| `(shipper_\w+)` \|", PAGE, re.MULTILINE):
