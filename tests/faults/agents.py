@@ -10,13 +10,17 @@ import os
 import random
 import signal
 import sys
+import threading
+import time
 from pathlib import Path
 
 from python_shipper.agent import agent as agents
 from python_shipper.agent.agent import Agent
 from python_shipper.agent.ingest import Ingest
+from python_shipper.core.clock import iso
 from python_shipper.settings import Settings
 from python_shipper.store import writer
+from python_shipper.store.days import DAY_MS
 
 
 class DiesBeforeCheckpoint(Ingest):
@@ -31,14 +35,27 @@ class DiesBeforeCheckpoint(Ingest):
 
 def die_between_days() -> None:
     """Killed while some days are committed and others not."""
-    commit_day = writer.commit_day
+    commit_day = writer.Writer.commit_day
 
-    def commit(opened: writer.OpenDay) -> None:
-        commit_day(opened)
+    def commit(self: writer.Writer, opened: writer.OpenDay) -> None:
+        commit_day(self, opened)
         if random.random() < 0.4:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    writer.commit_day = commit
+    writer.Writer.commit_day = commit
+
+
+def compress(start: float, start_ms: int, day_seconds: float) -> None:
+    """A clock on which a day takes ``day_seconds``."""
+
+    def run() -> None:
+        while True:
+            ms = start_ms + (time.time() - start) * DAY_MS / day_seconds
+            os.environ["SHIPPER_NOW"] = iso(int(ms))
+            time.sleep(0.01)
+
+    os.environ["SHIPPER_NOW"] = iso(start_ms)
+    threading.Thread(target=run, daemon=True).start()
 
 
 def prepare(fault: str) -> None:
@@ -48,6 +65,9 @@ def prepare(fault: str) -> None:
         die_between_days()
     elif fault.startswith("now="):
         os.environ["SHIPPER_NOW"] = fault.removeprefix("now=")
+    elif fault.startswith("clock="):
+        start, start_ms, day_seconds = fault.removeprefix("clock=").split()
+        compress(float(start), int(start_ms), float(day_seconds))
 
 
 def serve(settings: Settings, fault: str) -> None:
