@@ -182,8 +182,8 @@ def adapted(value: Any) -> Any:
 
 
 @contextmanager
-def running() -> Iterator[Server]:
-    """A node with our elasticsearch.yml, TLS, and a user for each of our roles.
+def running(java_options: str = "") -> Iterator[Server]:
+    """A node with our elasticsearch.yml, TLS, and a user for each of our roles; by default with little of a machine.
 
     Raises:
         MissingError: the distribution or a Java cannot be had.
@@ -194,7 +194,7 @@ def running() -> Iterator[Server]:
         folder = Path(temporary)
         home = unpacked(archive, folder)
         configure(home / "config", folder)
-        process = launch(home, java, folder)
+        process = launch(home, java, folder, java_options)
         try:
             server = Server(f"https://localhost:{port(folder, process)}", home / "config" / "secrets" / "ca.crt")
             wait_until_ready(server, lambda: (folder / "output").read_text()[-3000:])
@@ -241,7 +241,7 @@ def hashed(password: str) -> str:
     return f"{{PBKDF2}}{rounds}${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}"
 
 
-def launch(home: Path, java: Path, folder: Path) -> subprocess.Popen[bytes]:
+def launch(home: Path, java: Path, folder: Path, java_options: str) -> subprocess.Popen[bytes]:
     """The node's process, not as root, on free ports of this machine only."""
     settings = {
         "network.host": "127.0.0.1", "http.port": "0", "transport.port": "0", "node.portsfile": "true",
@@ -251,7 +251,7 @@ def launch(home: Path, java: Path, folder: Path) -> subprocess.Popen[bytes]:
     }  # fmt: skip
     environment = {
         "PATH": os.environ["PATH"], "ES_JAVA_HOME": str(java),
-        "HOME": str(folder / "home"), "ES_TMPDIR": str(folder / "tmp"),
+        "HOME": str(folder / "home"), "ES_TMPDIR": str(folder / "tmp"), "ES_JAVA_OPTS": java_options,
     }  # fmt: skip
     other = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
     with (folder / "output").open("wb") as output:
