@@ -151,7 +151,8 @@ class Files:
                 return None  # also when the original is truncated by now: the copy ends before what was read of it
             if known.key != key and known.key in present and self.attached.get(known.key) is known:
                 if is_copy(file, known):
-                    self.copies[key] = number
+                    if known.offset:  # before anything was read, all files that begin alike look like copies
+                        self.copies[key] = number
                     return None
             elif intact(known, file):
                 self.attached.pop(known.key, None)

@@ -207,6 +207,15 @@ def test_two_files_that_begin_alike_are_two(folder):
     assert sorted(found) == sorted([*range(4), *range(4), *range(10, 15), *range(20, 25)])
 
 
+def test_a_shorter_file_that_begins_alike_is_no_copy_of_one_not_read_yet(folder):
+    head = lines(0, 4)
+    folder.write("a.ecs.log", head + lines(10, 20))
+    folder.write("b.ecs.log", head + lines(20, 29))
+    folder.write("c.ecs.log", head + lines(30, 38))
+    found = numbers([text for _ in range(3) for text in folder.texts()])
+    assert sorted(found) == sorted([*range(4)] * 3 + [*range(10, 29), *range(30, 38)])
+
+
 def test_packed_old_segment_is_not_shipped_again_and_finished(folder):
     folder.write("a.ecs.log.000001", lines(0, 6))
     folder.look()
