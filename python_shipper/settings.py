@@ -61,6 +61,9 @@ class Settings:
     sentry_dsn: str | None = setting(None, "Where errors are sent; without it Sentry is off.")
     sentry_send_default_pii: bool = setting(True, "Sentry's own setting of that name; masking applies either way.")
     redis_url: str | None = setting(None, "Redis of the ad system's events: redis://host:6379/0, rediss:// with TLS.")
+    remote_log_url: str | None = setting(
+        None, "Where `enable_remote_logging` sends lines: beats://logstash:5044; without it ELASTICSEARCH_URL."
+    )
     elasticsearch_url: str | None = setting(None, "Elasticsearch that the command line and exporters talk to.")
     s3_url: str | None = setting(None, "Where `shipper archive` puts closed days: s3://bucket/prefix.")
     s3_endpoint_url: str | None = setting(None, "S3 server other than Amazon's, such as http://127.0.0.1:9000.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging.config
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from python_shipper.ads.config import Kinds, checked
 from python_shipper.ads.contextual import ContextualLogger
@@ -13,7 +13,11 @@ from python_shipper.ads.stream import CLAIM_SECONDS, MemoryStream, Receipt, Stre
 from python_shipper.ads.system import console
 from python_shipper.core.config import active, logging_dict, writable
 from python_shipper.core.masking import default_masker
+from python_shipper.errors import ConfigurationError
 from python_shipper.settings import Settings
+
+if TYPE_CHECKING:
+    from python_shipper.ads.remote import Remote
 
 APP_NAME = "ad_system"
 TIMEOUT_SECONDS = 1.0
@@ -22,6 +26,8 @@ KEYS: Kinds = {
     "redis_url": str,
     "redis_timeout": (int, float),
     "claim_seconds": (int, float),
+    "enable_remote_logging": bool,
+    "remote_url": str,
 }
 
 
@@ -37,7 +43,9 @@ class AdLoggingSystem:
             config: ``app_name`` (``ad_system``: the service's name and its files'), ``redis_url`` (REDIS_URL; without
                 either the stream is within this process), ``redis_timeout`` (seconds that anybody waits for Redis; 1),
                 ``claim_seconds`` (after which a monitor takes over what another one began and did not finish, and
-                half of which it may take for one event; 60).
+                half of which it may take for one event; 60), ``enable_remote_logging`` (send every line as well, for
+                machines without a disk or Filebeat), ``remote_url`` (where to: ``beats://host:5044`` or Elasticsearch's
+                address; REMOTE_LOG_URL, else ELASTICSEARCH_URL).
 
         Raises:
             ConfigurationError: a key is unknown or holds what it may not, LOG_DIR cannot be written, or Redis's client
@@ -49,7 +57,12 @@ class AdLoggingSystem:
         url = config.get("redis_url", settings.redis_url)
         timeout, claim = config.get("redis_timeout", TIMEOUT_SECONDS), config.get("claim_seconds", CLAIM_SECONDS)
         self.stream = stream(url, timeout, claim)
-        set_up_root(self.settings)
+        remote = None
+        if config.get("enable_remote_logging"):
+            from python_shipper.ads.remote import Remote
+
+            remote = Remote.of(self.settings, config.get("remote_url"))
+        set_up_root(self.settings, remote)
 
     def get_logger(self, name: str, /, **default_fields: Any) -> ContextualLogger:
         """A logger whose lines have ``default_fields`` where neither a context nor the call gives them."""
@@ -85,7 +98,10 @@ class AdLoggingSystem:
         return self.stream.counts()
 
     def close(self, seconds: float = TIMEOUT_SECONDS) -> None:
-        """Store the events that wait, within ``seconds``, and take no more; what is left then counts as dropped."""
+        """Store the events that wait, within ``seconds``, and take no more; what is left then counts as dropped.
+
+        Lines are still taken: ``logging.shutdown``, which the interpreter calls at its end, delivers what waits.
+        """
         self.stream.close(seconds)
 
 
@@ -98,15 +114,30 @@ def stream(url: str | None, timeout_seconds: float, claim_seconds: float) -> Str
     return RedisStream(url, timeout_seconds=timeout_seconds, claim_seconds=claim_seconds)
 
 
-def set_up_root(settings: Settings) -> None:
+def set_up_root(settings: Settings, remote: Remote | None = None) -> None:
     """Give the root logger its handlers.
 
     Raises:
-        ConfigurationError: LOG_DIR cannot be written, or masking's settings are wrong.
+        ConfigurationError: masking's settings are wrong, or LOG_DIR cannot be written (a warning with ``remote``).
     """
     default_masker()  # its errors are clearer than dictConfig's
-    writable(settings.log_dir)
+    without = unwritable(settings)
+    if without and not remote:
+        raise without
     wanted = logging_dict(settings)
+    if remote:
+        wanted["handlers"]["files"] = {"()": remote.handler, "settings": settings, "files": not without}
     wanted["handlers"]["console"] = {"()": console, "app_name": settings.service_name}
     wanted["root"]["handlers"] = list(wanted["handlers"])
     logging.config.dictConfig(wanted)
+    if without:
+        logging.getLogger(__name__).warning("%s; lines go to the console and elsewhere only", without)
+
+
+def unwritable(settings: Settings) -> ConfigurationError | None:
+    """Why no log files can be made in LOG_DIR; None where they can."""
+    try:
+        writable(settings.log_dir)
+    except ConfigurationError as error:
+        return error
+    return None

@@ -110,8 +110,14 @@ class Receipt:
         return self._wait().__await__()
 
     async def _wait(self) -> str | None:
-        if self._future is not None and not self._future.done():
-            await asyncio.wait([self._future], timeout=self._seconds)
+        future = self._future
+        if future is not None and not future.done():
+            # A timer and the future itself: every event pays for this, and asyncio.wait() makes more of it.
+            timer = future.get_loop().call_later(self._seconds, _finish, (future,))
+            try:
+                await future
+            finally:
+                timer.cancel()
         return self.id if self.stored else None
 
 
@@ -130,7 +136,7 @@ def settle(receipts: Iterable[Receipt], stored: bool) -> None:
             continue
 
 
-def _finish(futures: list[asyncio.Future[None]]) -> None:
+def _finish(futures: Iterable[asyncio.Future[None]]) -> None:
     for future in futures:
         if not future.done():
             future.set_result(None)

@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeVar
 
 from python_shipper.errors import ShipperError
 from python_shipper.exporters import Answer, Encoded, Exporter, ExportError, Line, UnavailableError
+from python_shipper.exporters.memory import MemorySpool
 from python_shipper.exporters.spool import Spool
 
 LINGER_SECONDS = 0.2
@@ -166,7 +167,7 @@ def patiently(step: Callable[[], T], limits: Limits = DEFAULT, patience_seconds:
 class Delivery(Generic[Encoded]):
     """Takes lines from any thread into a spool, and delivers them in the background until it is closed."""
 
-    def __init__(self, exporter: Exporter[Line, Encoded], spool: Spool, limits: Limits = DEFAULT) -> None:
+    def __init__(self, exporter: Exporter[Line, Encoded], spool: Spool | MemorySpool, limits: Limits = DEFAULT) -> None:
         """``exporter`` and ``spool`` belong to this delivery from now on, and are closed with it."""
         self.exporter, self.spool, self.limits = exporter, spool, limits
         self.arrived, self.stopping = threading.Event(), threading.Event()

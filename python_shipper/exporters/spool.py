@@ -221,6 +221,13 @@ class Spool:
                 os.close(self.lock)
             self.lock = -1
 
+    def after_fork(self) -> None:
+        """In a forked child: leave the folder to the parent, also when the child outlives it."""
+        if self.lock >= 0:
+            os.close(self.fd)
+            os.close(self.lock)
+        self.lock = -1
+
 
 def whole_records(
     fd: int, offset: int, size: int, most_bytes: int, most_items: int | None = None
