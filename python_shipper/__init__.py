@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from python_shipper.ads.system import AdSystemLogger
     from python_shipper.analyzers.batch import AdLogAnalyzer
     from python_shipper.collectors.error import ErrorCollector
+    from python_shipper.collectors.metric import MetricCollector
     from python_shipper.core.config import configure
     from python_shipper.core.configfile import load_config
     from python_shipper.core.context import bind, bound, unbind
@@ -39,6 +40,7 @@ __all__ = [
     "ContextualLogger",
     "ErrorCollector",
     "LogMonitor",
+    "MetricCollector",
     "PerformanceLogger",
     "SlackHandler",
     "StructuredLogger",
@@ -61,6 +63,7 @@ _HOMES = {
     "ContextualLogger": "python_shipper.ads.contextual",
     "ErrorCollector": "python_shipper.collectors.error",
     "LogMonitor": "python_shipper.ads.monitor",
+    "MetricCollector": "python_shipper.collectors.metric",
     "PerformanceLogger": "python_shipper.ads.performance",
     "SlackHandler": "python_shipper.ads.slack",
     "StructuredLogger": "python_shipper.ads.structured",
