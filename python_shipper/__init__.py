@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from python_shipper.ads.logging_system import AdLoggingSystem
     from python_shipper.ads.monitor import LogMonitor
     from python_shipper.ads.performance import PerformanceLogger
+    from python_shipper.ads.requests import AdRequestTracker
     from python_shipper.ads.slack import SlackHandler
     from python_shipper.ads.structured import StructuredLogger
     from python_shipper.ads.system import AdSystemLogger
@@ -34,6 +35,7 @@ __all__ = [
     "AdEventLogger",
     "AdLogAnalyzer",
     "AdLoggingSystem",
+    "AdRequestTracker",
     "AdSystemErrorTracker",
     "AdSystemLogger",
     "CampaignLogger",
@@ -57,6 +59,7 @@ _HOMES = {
     "AdEventLogger": "python_shipper.ads.events",
     "AdLogAnalyzer": "python_shipper.analyzers.batch",
     "AdLoggingSystem": "python_shipper.ads.logging_system",
+    "AdRequestTracker": "python_shipper.ads.requests",
     "AdSystemErrorTracker": "python_shipper.ads.errors",
     "AdSystemLogger": "python_shipper.ads.system",
     "CampaignLogger": "python_shipper.ads.campaign",
