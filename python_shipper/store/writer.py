@@ -21,6 +21,7 @@ content is counted as differing. Content is compared without ``log.file`` and ``
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
 import os
@@ -212,6 +213,7 @@ class Writer:
         opened = self.days.pop(day)
         self.commit_day(opened)
         opened.writer.wait_merging_threads()
+        give_memory_back()
 
     def drop(self, day: Day) -> None:
         """Delete a day with all its indices; it is gone at once for readers, and again if it comes back."""
@@ -296,6 +298,13 @@ def open_index(folder: Path) -> tuple[tantivy.Index, tantivy.Searcher]:
     index.register_tokenizer(analysis.NAME, analysis.splitter())
     index.reload()
     return index, index.searcher()
+
+
+def give_memory_back() -> None:
+    """What threads have freed, to the machine: glibc keeps it for their like, and each day has threads of its own."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # other C libraries have no such function
+    if trim:
+        trim(0)
 
 
 def is_damage(error: Exception) -> bool:
