@@ -52,6 +52,14 @@ def test_ten_lines_write_valid_ecs(fresh: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_ad_systems_classes_run(fresh: Path, tmp_path: Path) -> None:
+    subprocess.run([fresh, ROOT / "tests" / "ads" / "usual.py"], check=True, cwd=tmp_path, capture_output=True)
+    code = "from python_shipper import AdRequestTracker; AdRequestTracker().get_request_journey('r')"
+    asked = subprocess.run([fresh, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert "pip install 'python-shipper[embedded]'" in asked.stderr.splitlines()[-1]
+
+
+@pytest.mark.slow
 def test_the_command_names_the_packages_it_lacks(fresh: Path) -> None:
     asked = subprocess.run([fresh.parent / "shipper", "indices"], capture_output=True, text=True)
     assert asked.returncode == 2

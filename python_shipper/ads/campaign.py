@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from python_shipper.ads.given import fields_in
 from python_shipper.contract import contract
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ class CampaignLogger:
 
     def log_campaign_created(self, campaign_id: str, campaign_data: Mapping[str, Any]) -> Receipt:
         """A campaign begins: ``campaign_data`` may hold name, budget, target_roas and anything else."""
-        return self._write(logging.INFO, CREATED, campaign_id, {**campaign_data}, f"campaign {campaign_id} created")
+        data = fields_in(campaign_data, "data")
+        return self._write(logging.INFO, CREATED, campaign_id, data, f"campaign {campaign_id} created")
 
     def log_campaign_performance(self, campaign_id: str, metrics: Mapping[str, Any]) -> Receipt:
         """How a campaign does: impressions, clicks, conversions, spend, revenue, ctr, roas.
@@ -48,7 +50,8 @@ class CampaignLogger:
         there is none. The line is a WARNING where ROAS is under ``target_roas``, the campaign's in ``metrics`` or the
         logger's.
         """
-        figures = {**metrics, **computed(metrics)}
+        figures = fields_in(metrics, "metrics")
+        figures |= computed(figures)
         roas, target = number(figures.get("roas")), number(figures.get("target_roas"))
         target = self._target_roas if target is None else target
         if roas is None or roas >= target:

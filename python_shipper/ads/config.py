@@ -16,6 +16,8 @@ def checked(what: str, config: Mapping[str, Any], keys: Kinds) -> Mapping[str, A
     Raises:
         ConfigurationError: one is not; the message names ``what``.
     """
+    if not isinstance(config, Mapping):
+        raise ConfigurationError(f"{what}: expected a mapping with {', '.join(keys)}, got {type(config).__name__}")
     for key, value in config.items():
         if key not in keys:
             raise ConfigurationError(f"{what}: unknown key {key!r}; it takes {', '.join(keys)}")

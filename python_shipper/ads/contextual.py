@@ -18,7 +18,7 @@ class ContextualLogger(FieldLogger):
 
     __slots__ = ("_defaults",)
 
-    def __init__(self, name: str, /, **default_fields: Any) -> None:
+    def __init__(self, /, name: str, **default_fields: Any) -> None:
         """Take a name as for ``logging.getLogger`` and the fields of every line that nothing else gives."""
         super().__init__(name)
         self._defaults = default_fields

@@ -6,6 +6,7 @@ For what only tells people (Slack, e-mail). What must not get lost goes through 
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import random
 import sys
@@ -16,7 +17,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
+from python_shipper.ads.system import files_above
 from python_shipper.alerts.answer import Answer
+from python_shipper.core import Event
+from python_shipper.core.formatters import EcsFormatter
 
 T = TypeVar("T")
 CAPACITY = 1_000
@@ -135,6 +139,32 @@ class Courier(Generic[T]):
             self.failed += len(self.things)
             self.things.clear()
             self.changed.notify_all()
+
+
+class CourierHandler(logging.Handler):
+    """A handler whose records a courier takes to people, masked as in the files."""
+
+    courier: Courier[Any]
+
+    def __init__(self, level: int | str) -> None:
+        super().__init__(level)
+        self._encoder = EcsFormatter(origin=True)
+
+    def event(self, record: logging.LogRecord) -> Event:
+        """The record as the event that the files have of it: of the same service."""
+        event = self._encoder.format_to_ecs(record)
+        if files := files_above(logging.getLogger(record.name)):
+            event["service"]["name"] = files.service
+        return event
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  logging's name
+        """Count what could not become a message."""
+        self.courier.failed += 1
+
+    def close(self) -> None:
+        """Send what is queued, five seconds at the most."""
+        self.courier.close()
+        super().close()
 
 
 _couriers: weakref.WeakSet[Courier[Any]] = weakref.WeakSet()

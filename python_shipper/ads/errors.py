@@ -11,15 +11,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from python_shipper.ads.config import Kinds, checked
-from python_shipper.ads.courier import Courier
+from python_shipper.ads.courier import Courier, CourierHandler
+from python_shipper.ads.given import exception_in, fields_in
 from python_shipper.ads.slack import SlackHandler
-from python_shipper.ads.system import AdSystemLogger
+from python_shipper.ads.system import APP_NAME, AdSystemLogger, files_above
 from python_shipper.alerts import smtp
 from python_shipper.alerts.answer import Answer
 from python_shipper.core.clock import iso, now_ms
 from python_shipper.core.fingerprint import fingerprint, fingerprint_of
-from python_shipper.core.formatters import EcsFormatter
-from python_shipper.core.handlers import FilesHandler
 from python_shipper.core.logger import Logger
 from python_shipper.core.plain import safe_text
 from python_shipper.core.ulid import new_ulid
@@ -104,16 +103,17 @@ class AdSystemErrorTracker:
         Raises:
             ConfigurationError: a key is unknown, holds what it may not, or is missing.
         """
-        config = checked("error tracker", config or {}, KEYS)
-        self.name = f"{config.get('app_name', 'ad_system')}.errors"
+        config = {} if config is None else checked("error tracker", config, KEYS)
+        app_name = config.get("app_name") or APP_NAME
+        self.name = f"{app_name}.errors"
         handlers: list[logging.Handler] = []
         if config.get("slack_webhook"):
             handlers.append(SlackHandler(config["slack_webhook"], logging.ERROR))
         if config.get("email_alerts"):
             handlers.append(EmailHandler(mailbox(config)))
         stock = logging.getLogger(self.name)
-        if not reaches_files(stock):
-            AdSystemLogger.setup_logging(config.get("app_name", "ad_system"))
+        if files_above(stock) is None:
+            AdSystemLogger.setup_logging(app_name)
         self.close()
         for handler in handlers:
             stock.addHandler(handler)
@@ -133,9 +133,11 @@ class AdSystemErrorTracker:
         The tenth of one type within five minutes makes one CRITICAL line, "high error rate"; then counting begins anew.
         """
         error_type, message = safe_text(error_type), safe_text(error_message)
-        group = fingerprint_of(exception) if exception is not None else fingerprint(error_type, None, message)
-        fields = {**(context or {}), "error_type": error_type, "error_message": message, "error_fingerprint": group}
-        self._log.error(message, extra=fields, exc_info=exception, stacklevel=2)
+        error = exception_in(exception)
+        thrown = error.get("exc_info")
+        group = fingerprint_of(thrown) if thrown else fingerprint(error_type, None, message)
+        own = {"error_type": error_type, "error_message": message, "error_fingerprint": group}
+        self._log.error(message, extra={**fields_in(context, "context"), **own}, stacklevel=2, **error)
         with self._lock:
             burst = bounded(self._types, error_type, MOST_TYPES, Type).add(now_ms(), group, message)
         if burst:
@@ -163,36 +165,26 @@ class AdSystemErrorTracker:
             handler.close()
 
 
-class EmailHandler(logging.Handler):
+class EmailHandler(CourierHandler):
     """Records as e-mail, one each, as ``logging.handlers.SMTPHandler`` does, but from a thread of its own."""
 
     def __init__(self, box: smtp.Mailbox, level: int | str = logging.CRITICAL) -> None:
         super().__init__(level)
         self._box = box
-        self._encoder = EcsFormatter(origin=True)
         self.courier: Courier[tuple[str, str, str]] = Courier("e-mail", self._send, batch=1)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Queue the record; never raises."""
         try:
-            event = self._encoder.format_to_ecs(record)
+            event = self.event(record)
             subject = f"[{record.levelname}] {event['service']['name']}: {event['message']}"
             self.courier.put((new_ulid(), subject, "\n".join(f"{name}: {value}" for name, value in told(event))))
         except Exception:
             self.handleError(record)
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  logging's name
-        """Count what could not become a message."""
-        self.courier.failed += 1
-
     def _send(self, mails: list[tuple[str, str, str]]) -> Answer:
         ((id, subject, text),) = mails
         return smtp.send(self._box, smtp.message(self._box, id, subject, text))
-
-    def close(self) -> None:
-        """Send what is queued, five seconds at the most."""
-        self.courier.close()
-        super().close()
 
 
 def told(event: Mapping[str, Any], path: str = "") -> list[tuple[str, Any]]:
@@ -209,15 +201,6 @@ def bounded(known: dict[str, T], key: str, most: int, make: Callable[[], T]) -> 
     if key not in known and len(known) >= most:
         key = OTHERS
     return known.setdefault(key, make())
-
-
-def reaches_files(logger: logging.Logger | None) -> bool:
-    """Whether a record of ``logger`` would be written to our files."""
-    while logger is not None:
-        if any(isinstance(handler, FilesHandler) for handler in logger.handlers):
-            return True
-        logger = logger.parent if logger.propagate else None
-    return False
 
 
 def mailbox(config: Mapping[str, Any]) -> smtp.Mailbox:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import logging.config
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from python_shipper.ads.config import Kinds, checked
 from python_shipper.ads.contextual import ContextualLogger
 from python_shipper.ads.stream import CLAIM_SECONDS, MemoryStream, Receipt, Stream, new_event
-from python_shipper.ads.system import console
+from python_shipper.ads.system import APP_NAME, console
 from python_shipper.core.config import active, logging_dict, writable
 from python_shipper.core.masking import default_masker
 from python_shipper.errors import ConfigurationError
@@ -19,7 +20,6 @@ from python_shipper.settings import Settings
 if TYPE_CHECKING:
     from python_shipper.ads.remote import Remote
 
-APP_NAME = "ad_system"
 TIMEOUT_SECONDS = 1.0
 KEYS: Kinds = {
     "app_name": str,
@@ -51,12 +51,12 @@ class AdLoggingSystem:
             ConfigurationError: a key is unknown or holds what it may not, LOG_DIR cannot be written, or Redis's client
                 is not installed.
         """
-        config = {name: value for name, value in checked("logging system", config or {}, KEYS).items() if value}
+        config = {} if config is None else checked("logging system", config, KEYS)
+        timeout = seconds(config, "redis_timeout", TIMEOUT_SECONDS)
+        claim = seconds(config, "claim_seconds", CLAIM_SECONDS)
         settings = active()
-        self.settings = dataclasses.replace(settings, service_name=config.get("app_name", APP_NAME))
-        url = config.get("redis_url", settings.redis_url)
-        timeout, claim = config.get("redis_timeout", TIMEOUT_SECONDS), config.get("claim_seconds", CLAIM_SECONDS)
-        self.stream = stream(url, timeout, claim)
+        self.settings = dataclasses.replace(settings, service_name=config.get("app_name") or APP_NAME)
+        self.stream = stream(config.get("redis_url") or settings.redis_url, timeout, claim)
         remote = None
         if config.get("enable_remote_logging"):
             from python_shipper.ads.remote import Remote
@@ -64,7 +64,7 @@ class AdLoggingSystem:
             remote = Remote.of(self.settings, config.get("remote_url"))
         set_up_root(self.settings, remote)
 
-    def get_logger(self, name: str, /, **default_fields: Any) -> ContextualLogger:
+    def get_logger(self, /, name: str, **default_fields: Any) -> ContextualLogger:
         """A logger whose lines have ``default_fields`` where neither a context nor the call gives them."""
         return ContextualLogger(name, **default_fields)
 
@@ -103,6 +103,18 @@ class AdLoggingSystem:
         Lines are still taken: ``logging.shutdown``, which the interpreter calls at its end, delivers what waits.
         """
         self.stream.close(seconds)
+
+
+def seconds(config: Mapping[str, Any], key: str, default: float) -> float:
+    """A time in the config.
+
+    Raises:
+        ConfigurationError: it is no time that can pass.
+    """
+    given = config.get(key)
+    if given is not None and (isinstance(given, bool) or not 0 < given < math.inf):
+        raise ConfigurationError(f"logging system: {key}: expected seconds above 0, got {given!r}; correct it")
+    return default if given is None else float(given)
 
 
 def stream(url: str | None, timeout_seconds: float, claim_seconds: float) -> Stream:

@@ -25,8 +25,10 @@ from python_shipper.units import milliseconds
 
 MEASURED = EventKind("measured", "took", category="process", type="end")
 STARTED = EventKind("api_call_started", "started", category="api", type="start")
-ENDED = EventKind("api_call_succeeded", "succeeded", category="api", type="end")
+ENDED = EventKind("api_call_succeeded", "succeeded in", category="api", type="end")
 FAILED = EventKind("api_call_failed", "failed", category="api", type="error", level=logging.ERROR)
+WENT_WRONG = (logging.ERROR, "failure", "failed after")
+INTERRUPTED = (logging.WARNING, "unknown", "interrupted after")
 SHOWN = 100  # characters of an argument, and members of one that are looked at
 LOOKED_AT = 4_000  # characters of a text that are masked before it is cut to those shown
 OPERATIONS = 1_000
@@ -42,7 +44,7 @@ class PerformanceLogger:
         self._spreads: dict[str, Spread] = {}
         self._counting = threading.Lock()
 
-    def measure_time(self, operation: str, /, **tags: Any) -> Measured:
+    def measure_time(self, /, operation: str, **tags: Any) -> Measured:
         """Measure a ``with`` or ``async with`` block: one line at its end, with ``tags``, `operation` and duration.
 
         An exception passes through; the line is of level ERROR then, and names it without its stack trace, which is
@@ -82,14 +84,13 @@ class PerformanceLogger:
     ) -> None:
         """Count a duration and write its line."""
         self._count(operation, seconds * 1000)
-        level, outcome, why = kind.level, "success", {}
+        level, outcome, words, why = kind.level, "success", kind.message, {}
         if error is not None:
             # A task that is cancelled and an interrupt are nobody's failure.
-            failed = isinstance(error, Exception)
-            level, outcome = (logging.ERROR, "failure") if failed else (logging.WARNING, "unknown")
+            level, outcome, words = WENT_WRONG if isinstance(error, Exception) else INTERRUPTED
             why = {"error_type": type(error).__name__, "error_message": safe_text(error)}
         if self._log.is_enabled_for(level):
-            said = f"{operation} {kind.message}" + (" " + milliseconds(seconds * 1000) if error is None else "")
+            said = f"{operation} {words} {milliseconds(seconds * 1000)}"
             known = {**kind.fields, "event.outcome": outcome, "operation": operation, "duration": seconds}
             self._log.log(level, said, **{**tags, **why, **known})
 

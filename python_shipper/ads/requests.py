@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from python_shipper.ads.events import CLICK, CONVERSION, IMPRESSION
+from python_shipper.ads.given import fields_in, items_in
 from python_shipper.ads.journey import Funnel, Journey, find_journey, funnel
 from python_shipper.collectors.event import EventCollector, EventKind
 from python_shipper.core.clock import now_ms
@@ -51,7 +52,7 @@ class AdRequestTracker:
         self,
         user_id: str,
         user_context: Mapping[str, Any] | None = None,
-        available_ads: Iterable[Ad] = (),
+        available_ads: Iterable[Ad] | None = None,
         *,
         request_id: str | None = None,
         **fields: Any,
@@ -64,8 +65,9 @@ class AdRequestTracker:
         # Two requests of one user in the same moment, of two forked workers even, are two.
         moment_of_its_own = f"{time.time_ns()}-{os.getpid()}-{next(self._numbers)}"
         request_id = request_id or self.generate_request_id(user_id, moment_of_its_own)
-        ads = [ad_fields(ad).get("ad_id") for ad in available_ads]
-        given = {"user_context": dict(user_context or {}), "available_ads": ads[:ADS_NAMED], "ads_available": len(ads)}
+        ads = [ad_fields(ad).get("ad_id") for ad in items_in(available_ads)]
+        context = fields_in(user_context, "given")
+        given = {"user_context": context, "available_ads": ads[:ADS_NAMED], "ads_available": len(ads)}
         self._step(AD_REQUEST, request_id, {**fields, **given, "user_id": user_id})
         return request_id
 

@@ -9,14 +9,13 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
-from python_shipper.ads.courier import Courier
+from python_shipper.ads.courier import Courier, CourierHandler
 from python_shipper.alerts import http
 from python_shipper.alerts.answer import Answer
 from python_shipper.alerts.notice import trace_link
 from python_shipper.alerts.schema import url
 from python_shipper.alerts.slack import COLOURS, escaped, fact, link
 from python_shipper.core import Event
-from python_shipper.core.formatters import EcsFormatter
 from python_shipper.errors import ConfigurationError
 from python_shipper.settings import Settings
 
@@ -27,11 +26,12 @@ Attachment = dict[str, Any]
 Kind = tuple[str, int, str, str]
 
 
-class SlackHandler(logging.Handler):
+class SlackHandler(CourierHandler):
     """Posts records to a Slack webhook; the logging call neither waits for it nor fails with it.
 
-    The same message (logger, level, text before its arguments, type of exception) is posted once in
-    ``repeat_seconds``; the next one says how many there were meanwhile. A full queue drops, and the next post says so.
+    The same message (logger, level, text before its arguments or the error tracker's fingerprint, type of exception) is
+    posted once in ``repeat_seconds``; the next one says how many there were meanwhile. A full queue drops, and the next
+    post says so.
     """
 
     def __init__(
@@ -64,7 +64,6 @@ class SlackHandler(logging.Handler):
         self._timeout, self._ca = timeout, Path(ca) if ca else None
         self._repeats = Repeats(repeat_seconds)
         self._settings = Settings.from_environment()
-        self._encoder = EcsFormatter(origin=True)
         self.courier: Courier[Attachment] = Courier("slack", self._post)
         self._told_dropped = 0
 
@@ -74,14 +73,9 @@ class SlackHandler(logging.Handler):
             before = self._repeats.held_before(kind_of(record))
             if before is None:
                 return
-            event = self._encoder.format_to_ecs(record)
-            self.courier.put(attachment(event, record.levelname, self._settings, before))
+            self.courier.put(attachment(self.event(record), record.levelname, self._settings, before))
         except Exception:
             self.handleError(record)
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  logging's name
-        """Count what could not become a message."""
-        self.courier.failed += 1
 
     def _post(self, attachments: list[Attachment]) -> Answer:
         """One message with several attachments."""
@@ -100,11 +94,6 @@ class SlackHandler(logging.Handler):
 
     def flush(self) -> None:
         """Nothing waits here: the thread sends at once. :meth:`close` and the end of the process wait a little."""
-
-    def close(self) -> None:
-        """Send what is queued, five seconds at the most."""
-        self.courier.close()
-        super().close()
 
 
 class Repeats:
@@ -131,9 +120,10 @@ class Repeats:
 
 
 def kind_of(record: logging.LogRecord) -> Kind:
-    """What makes two records the same message."""
+    """What makes two records the same message: the error tracker's group, else the text before its arguments."""
+    group = record.__dict__.get("error_fingerprint") or record.msg
     error = record.exc_info[0] if isinstance(record.exc_info, tuple) and record.exc_info[0] else None
-    return record.name, record.levelno, str(record.msg)[:500], error.__name__ if error else ""
+    return record.name, record.levelno, str(group)[:500], error.__name__ if error else ""
 
 
 def attachment(event: Event, level: str, settings: Settings, before: int) -> Attachment:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from python_shipper.ads.given import exception_in
 from python_shipper.core.logger import Logger
 
 Fields = Mapping[str, Any]
@@ -23,7 +24,7 @@ class FieldLogger:
 
     __slots__ = ("_logger", "name")
 
-    def __init__(self, name: str, /, **fields: Any) -> None:
+    def __init__(self, /, name: str, **fields: Any) -> None:
         """Take a name as for ``logging.getLogger`` and the fields of every line."""
         self._logger = Logger(name, fields)
         self.name = self._logger.name
@@ -68,11 +69,7 @@ class FieldLogger:
 
     def _all(self, exception: Any, fields: dict[str, Any]) -> dict[str, Any]:
         """The logger's own fields and, over them, the call's."""
-        fields = {**self._own(), **fields}
-        if exception is not None:
-            # A text or another object in its place is kept as what it is.
-            fields["exc_info" if isinstance(exception, BaseException) or exception is True else "exception"] = exception
-        return fields
+        return {**self._own(), **fields, **exception_in(exception)}
 
 
 class StructuredLogger(FieldLogger):

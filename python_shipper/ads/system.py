@@ -8,8 +8,10 @@ import threading
 
 from python_shipper.core.config import active, files_handler, writable
 from python_shipper.core.console import ConsoleHandler
+from python_shipper.core.handlers import FilesHandler
 from python_shipper.settings import Settings
 
+APP_NAME = "ad_system"
 DAYS_KEPT = 30
 _set_up: dict[str, tuple[Settings, list[logging.Handler]]] = {}
 _setting_up = threading.Lock()
@@ -19,7 +21,7 @@ class AdSystemLogger:
     """Logging of an ad service under a logger of its own, apart from what the root logger does."""
 
     @staticmethod
-    def setup_logging(app_name: str = "ad_system") -> logging.Logger:
+    def setup_logging(app_name: str = APP_NAME) -> logging.Logger:
         """The logger ``app_name``; the loggers below it (``<app_name>.bids``) share its handlers.
 
         Console at INFO; in LOG_DIR ``<app_name>.ecs.log`` (shipped), ``<app_name>.daily.<day>.log`` (kept 30 days at
@@ -48,6 +50,16 @@ class AdSystemLogger:
             logger.propagate = False  # the root's handlers would write every line once more
             _set_up[app_name] = settings, handlers
         return logger
+
+
+def files_above(logger: logging.Logger | None) -> FilesHandler | None:
+    """The handler that writes a record of ``logger`` to files; None where none does."""
+    while logger is not None:
+        for handler in logger.handlers:
+            if isinstance(handler, FilesHandler):
+                return handler
+        logger = logger.parent if logger.propagate else None
+    return None
 
 
 def console(app_name: str) -> logging.Handler:

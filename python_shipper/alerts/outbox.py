@@ -158,7 +158,8 @@ class Outbox:
         """Mark open alerts as seen: they are not told again unless they get worse."""
         with self.transaction():
             for id in ids:
-                self.connection.execute("UPDATE alerts SET acked_ms = ?, note = ? WHERE id = ?", (now_ms, note, id))
+                query = "UPDATE alerts SET acked_ms = ?, note = coalesce(?, note) WHERE id = ?"
+                self.connection.execute(query, (now_ms, note, id))
 
     # silences
 

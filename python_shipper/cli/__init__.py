@@ -38,6 +38,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         code = app(args=arguments, prog_name="shipper", standalone_mode=False)
         sys.stdout.flush()
     except UsageError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # a group without a command: its help, as it is laid out
+            sys.stderr.write(f"{error}\n")
+            return WRONG
         return say(f"{error.format_message()} See shipper --help.")  # type: ignore[attr-defined]
     except ShipperError as error:
         return say(str(error))

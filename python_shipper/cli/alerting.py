@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import glob
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
@@ -42,16 +43,20 @@ def list_(
     now = now_ms()
     with outbox() as box:
         alerts = box.alerts_where("1" if all_ else "state = 'open'")
+        says = {each.id: str(box.content_of(each.id)[0]["message"]) for each in alerts}
         silences = box.silences(now)
         waiting = box.deliveries_where("state = 'waiting' ORDER BY due_ms LIMIT ?", 1000)
         ended = box.deliveries_where("state != 'waiting' ORDER BY id DESC LIMIT ?", MOST_DELIVERIES)
         counts = box.counts()
     if json:
-        plain = [[asdict(each) for each in rows] for rows in (alerts, silences, [*waiting, *ended])]
-        names = ("alerts", "silences", "deliveries")
-        printing.json(dict(zip(names, plain, strict=True)) | {"counts": counts})
+        told = {
+            "alerts": [asdict(each) | {"message": says[each.id]} for each in alerts],
+            "silences": [asdict(each) for each in silences],
+            "deliveries": [asdict(each) for each in (*waiting, *ended)],
+        }
+        printing.json(told | {"counts": counts})
         return
-    show_alerts(alerts, silences)
+    show_alerts(alerts, says, silences)
     if silences:
         rows = [(each.pattern, iso(each.until_ms), each.note or "") for each in silences]
         printing.table("Silence", "Until", "Note", rows=rows)
@@ -60,12 +65,12 @@ def list_(
         printing.table(*headings, rows=[delivery_row(each) for each in (*waiting, *ended)])
 
 
-def show_alerts(alerts: list[Alert], silences: list[Silence]) -> None:
+def show_alerts(alerts: list[Alert], says: Mapping[str, str], silences: list[Silence]) -> None:
     """A table of alerts, or that there are none."""
     if not alerts:
         typer.echo("no open alerts")
         return
-    headings = ("Alert", "State", "Severity", "Rule", "Key", "Since", "Findings", "Note")
+    headings = ("Alert", "State", "Severity", "Rule", "Key", "Since", "Findings", "Message", "Note")
     rows = [
         (
             each.id,
@@ -75,6 +80,7 @@ def show_alerts(alerts: list[Alert], silences: list[Silence]) -> None:
             each.key,
             iso(each.first_ms),
             f"{each.count:,}",
+            says[each.id],
             each.note or "",
         )
         for each in alerts
@@ -112,14 +118,16 @@ def ack(
 
 
 def silence(
-    pattern: Annotated[str, typer.Argument(help="Which alerts: their key, with * and ?; * alone is all.")],
+    which: Annotated[
+        str, typer.Argument(metavar="PATTERN", help="Which alerts: their key, with * and ?, or one alert's id.")
+    ],
     for_: Annotated[str | None, typer.Option("--for", help="How long: 30m, 2h, 1d. Without it or --until, 1h.")] = None,
     until: Annotated[str | None, typer.Option(help="Until when, such as 2026-01-31T09:30:00Z.")] = None,
     end: Annotated[bool, typer.Option("--end", help="End the silence of this pattern now.")] = False,
     note: Note = None,
     json: Json = False,
 ) -> None:
-    """Silence alerts for a while. What is still open at its end is told then.
+    """Silence alerts for a while: '*' is all. What is still open at its end is told then.
 
     Example: shipper alerts silence 'high_error_rate|orders*' --for 2h --note 'release 4.2'
     """
@@ -128,14 +136,28 @@ def silence(
     now = now_ms()
     if end:
         with outbox() as box:
+            pattern = pattern_of(box, which)
             if not box.unsilence(pattern):
                 raise QueryError(f"silence {pattern[:80]}: there is none; shipper alerts list shows those that hold")
         say({"ended": pattern}, f"no longer silenced: {pattern}", json)
         return
     until_ms = end_of(for_, until, now)
     with outbox() as box:
+        pattern = pattern_of(box, which)
         box.silence(Silence(pattern=pattern, until_ms=until_ms, made_ms=now, note=note))
     say({"pattern": pattern, "until": iso(until_ms)}, f"silenced until {iso(until_ms)}: {pattern}", json)
+
+
+def pattern_of(box: Outbox, which: str) -> str:
+    """The pattern of keys that ``which`` is, or stands for as the id of an alert.
+
+    Raises:
+        QueryError: it is empty.
+    """
+    if not which.strip():
+        raise QueryError("silence: expected an alert's id or a pattern of keys such as 'high_error_rate|orders*'")
+    alert = box.alert(which)
+    return glob.escape(alert.key) if alert else which
 
 
 def end_of(for_: str | None, until: str | None, now: int) -> int:

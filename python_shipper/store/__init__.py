@@ -61,12 +61,17 @@ def open_store(settings: Settings) -> Store:
         ConfigurationError: the engine's packages are not installed, or STACK=elk names no address.
         StoreError: the engine cannot be opened.
     """
-    if settings.stack == "elk" or (settings.stack is None and settings.elasticsearch_url):
-        from python_shipper.store.elasticsearch import ElasticsearchStore
-
-        if not settings.elasticsearch_url:
-            raise ConfigurationError("ELASTICSEARCH_URL: not set, and STACK=elk reads from it; set its address")
-        return ElasticsearchStore.open(settings)
-    from python_shipper.store.tantivy import TantivyStore
-
-    return TantivyStore.open(settings.data_dir)
+    elk = settings.stack == "elk" or (settings.stack is None and settings.elasticsearch_url)
+    if elk and not settings.elasticsearch_url:
+        raise ConfigurationError("ELASTICSEARCH_URL: not set, and STACK=elk reads from it; set its address")
+    try:
+        if elk:
+            from python_shipper.store.elasticsearch import ElasticsearchStore
+        else:
+            from python_shipper.store.tantivy import TantivyStore
+    except ImportError as error:
+        extra = "elasticsearch" if elk else "embedded"
+        raise ConfigurationError(
+            f"the log store needs {error.name}, which is not installed; pip install 'python-shipper[{extra}]'"
+        ) from error
+    return ElasticsearchStore.open(settings) if elk else TantivyStore.open(settings.data_dir)

@@ -143,10 +143,21 @@ def test_errors_to_slack_and_critical_ones_by_mail(mail: MailServer, receiver: R
     ((login, envelope),) = mail.got(1)
     text = envelope.content.decode() if isinstance(envelope.content, bytes) else str(envelope.content)
     assert (login, envelope.rcpt_tos) == ("shipper", ["ops@example.com", "lead@example.com"])
-    assert "Subject: [CRITICAL]" in text and "high error rate" in text and "kim@" not in text
+    assert "Subject: [CRITICAL] ad_system: high error rate" in text and "high error rate" in text and "kim@" not in text
     tracker.close()
     told = [each["title"] for post in receiver.got(1) for each in post.body["attachments"]]
     assert told == ["[ERROR] ad_system.errors", "[CRITICAL] ad_system.errors"]  # repeats are held back
+
+
+def test_cases_of_one_error_are_repeats_on_slack(receiver: Receiver) -> None:  # noqa: F811
+    tracker = AdSystemErrorTracker({"slack_webhook": receiver.url})
+    for n in range(5):
+        tracker.track_error("bid_timeout", f"no answer to bid {n}", exception=failed(n))
+        tracker.track_error("bid_refused", f"bid {n} refused")
+    tracker.close()
+    told = [each for post in receiver.got(1) for each in post.body["attachments"]]
+    assert [each["text"].splitlines()[0] for each in told] == ["no answer to bid 0", "bid 0 refused"]
+    assert [each["value"] for each in told[0]["fields"] if each["title"] == "Service"] == ["ad_system"]
 
 
 def test_a_second_tracker_takes_the_place_of_the_first(mail: MailServer, receiver: Receiver) -> None:  # noqa: F811

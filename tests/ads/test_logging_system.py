@@ -66,6 +66,10 @@ def test_a_second_system_takes_the_place_of_the_first_and_of_configure(root: Roo
         ({"redis_url": 5}, "redis_url: int"),
         ({"redis_url": "localhost:6379"}, "redis_url: Redis URL must specify"),
         ({"redis_timeout": "soon"}, "redis_timeout: str"),
+        ({"redis_timeout": 0}, "redis_timeout: expected seconds above 0, got 0"),
+        ({"claim_seconds": -1.0}, "claim_seconds: expected seconds above 0"),
+        ({"claim_seconds": True}, "claim_seconds: expected seconds above 0"),
+        (["redis_url"], "expected a mapping with app_name, redis_url, .*, got list"),
     ],
 )
 def test_a_wrong_config_is_named_and_changes_nothing(

@@ -48,7 +48,7 @@ def test_a_block_is_measured_with_its_tags_in_sync_and_async_code(name: str, eve
     measured = PerformanceLogger(name)
 
     async def score() -> None:
-        async with measured.measure_time("score", campaign_id="c-1", operation="mine", kind="a tag"):
+        async with measured.measure_time("score", campaign_id="c-1", kind="a tag"):
             await asyncio.sleep(0)
 
     with measured.measure_time("rank", venue="KRX"):
@@ -77,6 +77,7 @@ def test_an_exception_passes_and_is_named(
         raise error
     (event,) = events()
     assert (event["log.level"], event["event"]["outcome"]) == (level, outcome)
+    assert event["message"].startswith("rank failed after " if level == "error" else "rank interrupted after ")
     assert event["error"]["type"] == type(error).__name__ and "stack_trace" not in event["error"]
     assert measured.get_performance_summary()["rank"]["count"] == 1
 

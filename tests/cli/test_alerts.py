@@ -70,6 +70,7 @@ def test_nothing_is_open(shipper: Shipper) -> None:
 def test_an_open_alert_and_its_notification(shipper: Shipper, open_alert: str) -> None:
     said = shipper("list")
     assert open_alert in said.out and "high_error_rate|orders|" in said.out and "waiting" in said.out
+    assert F.message in said.out and listed(shipper)["alerts"][0]["message"] == F.message
     (alert,), (delivery,) = listed(shipper)["alerts"], listed(shipper)["deliveries"]
     assert (alert["id"], alert["rule"], alert["severity"], alert["count"]) == (open_alert, "errors", "error", 1)
     assert (delivery["route"], delivery["state"], delivery["attempts"]) == ("ops", "waiting", 0)
@@ -79,7 +80,8 @@ def test_acknowledge(shipper: Shipper, open_alert: str) -> None:
     said = shipper("ack", open_alert, "--note", "looking")
     assert (said.code, said.out) == (0, f"acknowledged: {open_alert}\n")
     assert "acknowledged" in shipper("list").out
-    assert listed(shipper)["alerts"][0]["note"] == "looking"
+    shipper("ack", open_alert)
+    assert listed(shipper)["alerts"][0]["note"] == "looking"  # which a second look does not take away
 
 
 def test_acknowledge_what_is_not_open(shipper: Shipper, open_alert: str) -> None:
@@ -98,9 +100,16 @@ def test_silence_and_its_end(shipper: Shipper, open_alert: str) -> None:
     assert shipper("silence", "high_*", "--end").code == 2
 
 
+def test_one_alert_is_silenced_by_its_id(shipper: Shipper, open_alert: str) -> None:
+    assert shipper("silence", open_alert).code == 0
+    assert "silenced" in shipper("list").out
+    assert shipper("silence", open_alert, "--end").out == "no longer silenced: high_error_rate|orders|\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (("", "--for", "1h"), "silence: expected an alert's id or a pattern of keys"),
         (("x", "--for", "soon"), "--for: expected a span such as 30m, 2h or 1d, got 'soon'"),
         (("x", "--for", "0h"), "a silence must end in the future"),
         (("x", "--until", "2020-01-01"), "a silence must end in the future"),

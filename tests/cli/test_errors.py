@@ -29,6 +29,13 @@ def test_a_wrong_setting(
     assert all(word in said.err for word in words), said.err
 
 
+@pytest.mark.parametrize("arguments", [(), ("alerts",)])
+def test_a_group_without_a_command_shows_its_help(shipper: Shipper, arguments: tuple[str, ...]) -> None:
+    said = shipper(*arguments)
+    assert (said.code, said.out) == (2, "")
+    assert said.err.startswith("Usage: shipper") and "\nCommands:\n" in said.err
+
+
 def test_a_system_error_names_the_file(shipper: Shipper, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("DATA_DIR", str(tmp_path / "file"))
