@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from python_shipper.ads.structured import StructuredLogger
     from python_shipper.ads.system import AdSystemLogger
     from python_shipper.analyzers.batch import AdLogAnalyzer
+    from python_shipper.analyzers.real_time import RealTimeAnalyzer
     from python_shipper.collectors.error import ErrorCollector
     from python_shipper.collectors.metric import MetricCollector
     from python_shipper.core.config import configure
@@ -44,6 +45,7 @@ __all__ = [
     "LogMonitor",
     "MetricCollector",
     "PerformanceLogger",
+    "RealTimeAnalyzer",
     "SlackHandler",
     "StructuredLogger",
     "bind",
@@ -68,6 +70,7 @@ _HOMES = {
     "LogMonitor": "python_shipper.ads.monitor",
     "MetricCollector": "python_shipper.collectors.metric",
     "PerformanceLogger": "python_shipper.ads.performance",
+    "RealTimeAnalyzer": "python_shipper.analyzers.real_time",
     "SlackHandler": "python_shipper.ads.slack",
     "StructuredLogger": "python_shipper.ads.structured",
     "bind": "python_shipper.core.context",

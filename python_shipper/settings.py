@@ -92,6 +92,10 @@ class Settings:
     alerts_file: Path | None = setting(
         None, "YAML file with alert rules and routes of your own; without it findings are kept and nothing is sent."
     )
+    analysis_file: Path | None = setting(
+        None,
+        "YAML file with thresholds and objectives of your own for the real-time analysis.",
+    )
     trace_url: str | None = setting(
         None,
         "Where notifications link a trace, with `{trace_id}` in it; without it the embedded stack's page.",

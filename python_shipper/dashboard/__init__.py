@@ -23,18 +23,25 @@ from python_shipper.dashboard.problems import (
 )
 from python_shipper.dashboard.rendering import STATIC
 from python_shipper.dashboard.searches import Searches
-from python_shipper.dashboard.service import Service, Status
+from python_shipper.dashboard.service import Analysis, Service, Status
 from python_shipper.settings import Settings
 from python_shipper.store import Store
 
 TOKEN = Depends(HTTPBearer(auto_error=False, description="API_TOKEN"))  # for the description; the guard checks it
 
 
-def create_app(settings: Settings, store: Store, status: Status, collectors: Sequence[Collector] = ()) -> FastAPI:
+def create_app(
+    settings: Settings,
+    store: Store,
+    status: Status,
+    collectors: Sequence[Collector] = (),
+    analysis: Analysis | None = None,
+) -> FastAPI:
     """The application: JSON under /api/, Prometheus text at /metrics, pages elsewhere.
 
     ``status`` gives the agent's figures as plain data; an empty dict where no agent runs in this process.
     ``collectors`` have metrics of their own, shown at /metrics.
+    ``analysis`` is asked for findings; None where nothing is analysed.
     """
     app = FastAPI(
         title="python-shipper",
@@ -43,7 +50,7 @@ def create_app(settings: Settings, store: Store, status: Status, collectors: Seq
         docs_url=None,  # these pages load scripts from elsewhere; the description itself is at /openapi.json
         redoc_url=None,
     )
-    app.state.service = Service(settings, store, status, Searches(), collectors)
+    app.state.service = Service(settings, store, status, Searches(), collectors, analysis)
     app.include_router(api.router, dependencies=[TOKEN] if settings.api_token else [])
     app.include_router(pages.router, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC))

@@ -45,6 +45,14 @@ class Index(BaseModel):
     size_bytes: int
 
 
+class Findings(BaseModel):
+    """What is wrong now, what was lately, and how services and their operations do in the last minute."""
+
+    open: list[dict[str, Any]]
+    ended: list[dict[str, Any]]
+    last_minute: list[dict[str, Any]]
+
+
 INDEX = r"^[a-z0-9_.*,-]+$"
 Pattern = Annotated[
     str, Query(alias="index", max_length=256, pattern=INDEX, description="Index name, pattern, or comma list.")
@@ -106,6 +114,12 @@ async def indices(service: Shared) -> list[dict[str, Any]]:
 async def status(service: Shared) -> dict[str, Any]:
     """The agent's figures (lag, lines, dead letters, …) and the store's."""
     return await service.searches.run(service.figures)
+
+
+@router.get("/api/findings", summary="What the real-time analysis found", response_model=Findings)
+async def findings(service: Shared) -> dict[str, Any]:
+    """Open findings, those that ended lately, and the last minute's rate, error ratio and latency by operation."""
+    return await service.searches.run(service.findings)
 
 
 @router.get("/metrics", summary="Figures and log counts for Prometheus", response_class=Response, responses=TEXT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Protocol, cast
 
 from fastapi import Depends, Request
 
@@ -17,6 +17,16 @@ from python_shipper.store import Store
 Status = Callable[[], dict[str, Any]]
 
 
+class Analysis(Protocol):
+    """What looks at logs as they come."""
+
+    def status(self) -> dict[str, Any]:
+        """Its figures, by group."""
+
+    def findings(self) -> dict[str, Any]:
+        """What is open, what ended lately, and the figures of the last minute."""
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """One running dashboard."""
@@ -26,6 +36,7 @@ class Service:
     status: Status
     searches: Searches
     collectors: Sequence[Collector] = ()
+    analysis: Analysis | None = None
 
     def figures(self) -> dict[str, Any]:
         """The figures of ``/api/status``, ``/metrics`` and the status page."""
@@ -37,11 +48,16 @@ class Service:
             "documents": sum(index.documents for index in indices),
             "size_bytes": sum(index.size_bytes for index in indices),
             "searches_running": self.searches.running,
+            **(self.analysis.status() if self.analysis else {}),
         }
 
     def metrics(self, accept: str = "") -> tuple[bytes, str]:
         """What a scrape gets, and its content type."""
         return exposition(self.figures(), self.collectors, accept)
+
+    def findings(self) -> dict[str, Any]:
+        """What the analysis found; nothing where there is none."""
+        return self.analysis.findings() if self.analysis else {"open": [], "ended": [], "last_minute": []}
 
     def index_rows(self) -> list[dict[str, Any]]:
         """The indices as plain data."""

@@ -21,7 +21,7 @@ from python_shipper.stack.ports import check_certificate, check_exposure
 
 Report = Callable[[str], None]
 T = TypeVar("T")
-PACKAGES = ("tantivy", "watchdog", "fastapi", "uvicorn", "jinja2", "prometheus_client")
+PACKAGES = ("tantivy", "watchdog", "fastapi", "uvicorn", "jinja2", "prometheus_client", "ddsketch")
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 

@@ -15,12 +15,14 @@ import uvicorn
 
 import python_shipper
 from python_shipper.agent import Agent
+from python_shipper.alerts import Alerts
 from python_shipper.core.clock import now_ms
 from python_shipper.dashboard import create_app
 from python_shipper.errors import ShipperError, StackError
 from python_shipper.exporters.prometheus import PrometheusExporter
 from python_shipper.exporters.prometheus_textfile import Textfile
 from python_shipper.settings import Settings
+from python_shipper.stack.analysis import Analysis
 from python_shipper.stack.lock import ProcessLock
 from python_shipper.stack.ports import check_exposure, listen
 from python_shipper.store.tantivy import TantivyStore
@@ -55,18 +57,24 @@ def serve(settings: Settings) -> None:
 
 
 def run(settings: Settings, lock: ProcessLock, listener: socket.socket) -> None:
-    """The agent and the web server, side by side; both stopped in turn."""
+    """The agent, the analysis with its alerts, and the web server, side by side; all stopped in turn."""
     python_shipper.configure(service="shipper", log_dir=settings.data_dir / "logs", profile="production")
     with ExitStack() as stack:
         store = stack.enter_context(closing(TantivyStore.open(settings.data_dir)))
         prometheus = stack.enter_context(closing(PrometheusExporter(settings)))
         prometheus.catch_up(store)
-        agent = Agent(settings, committed=[prometheus.committed])
-        app = create_app(settings, store, agent.status, [prometheus])
+        alerts = Alerts.open(settings)
+        analysis = Analysis(settings, alerts, lambda: agent.status())
+        agent = Agent(settings, committed=[prometheus.committed, analysis.listen])
+        app = create_app(settings, store, agent.status, [prometheus, analysis], analysis)
         if settings.prometheus_textfile:
             textfile = Textfile(settings.prometheus_textfile, lambda: app.state.service.metrics()[0])
             textfile.start()
             stack.callback(textfile.close)
+        alerts.start()
+        stack.callback(alerts.stop)
+        analysis.start(store)
+        stack.callback(analysis.stop)
         agent.start()
         stack.callback(agent.stop)
         stack.callback(signal.signal, signal.SIGTERM, signal.SIG_IGN)  # what follows is the way out

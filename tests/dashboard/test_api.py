@@ -125,6 +125,7 @@ def test_the_description_covers_every_json_route(client: TestClient) -> None:
         "/api/logs",
         "/api/traces/{trace_id}",
         "/api/indices",
+        "/api/findings",
         "/api/status",
         "/metrics",
     }
