@@ -19,7 +19,7 @@ from python_shipper.alerts.outbox import FAILED, MOST_WAITING, SENT, Delivery, O
 from python_shipper.alerts.rules import Route, Rule, Rules
 from python_shipper.alerts.rulesfile import load_rules
 from python_shipper.alerts.sender import GIVE_UP_SECONDS, Sender
-from python_shipper.alerts.state import Alert, end_to_tell, to_tell
+from python_shipper.alerts.state import Alert, end_to_tell, to_tell, worse_than_told
 from python_shipper.analyzers import Finding
 from python_shipper.core.clock import now_ms
 from python_shipper.core.ulid import new_ulid
@@ -31,6 +31,7 @@ FORGET_SECONDS = 7 * 86_400.0  # an alert of which nothing more was heard
 MOST_UNWRITTEN = 1_000  # findings kept in memory while the outbox cannot be written
 QUIET_SECONDS = 60.0
 STOP_SECONDS = 5.0
+HELD_BACK = "state = ? AND (told_severity IS NULL AND acked_ms IS NULL OR told_severity != severity)"
 FULL, UNWRITTEN = "outbox full", "outbox not written"
 
 log = logging.getLogger(__name__)
@@ -191,17 +192,23 @@ class Alerts:
     def tell_untold(self) -> None:
         """Tell of open alerts that a cool-down, a silence or a full outbox held back, and no longer does."""
         now = now_ms()
-        for found in self.outbox.alerts_where("state = ? AND told_severity IS NULL AND acked_ms IS NULL", OPEN):
+        for found in self.outbox.alerts_where(HELD_BACK, OPEN):
             rule = self.rules.named(found.rule)
-            if rule is None or self.outbox.waiting() + len(rule.routes) > MOST_WAITING:
+            if rule is None or not self.due(found, rule, now):
+                continue
+            if self.outbox.waiting() + len(rule.routes) > MOST_WAITING:
                 continue
             with self.outbox.transaction():
                 alert = self.outbox.alert(found.id)
-                if alert and not alert.told_severity and to_tell(alert, rule, now, silenced=self.silenced(alert, now)):
+                if alert and self.due(alert, rule, now):  # nobody has told it meanwhile
                     item, place = self.outbox.content_of(alert.id)
                     self.tell(alert, rule, item, place, now)
                     self.outbox.keep(alert, item, place)
                     self.wake()
+
+    def due(self, alert: Alert, rule: Rule, now: int) -> bool:
+        """Whether an alert that was held back is to be told now."""
+        return worse_than_told(alert) and to_tell(alert, rule, now, silenced=self.silenced(alert, now))
 
     def clean(self) -> None:
         """Give up what is too old, also for routes that no longer exist; forget what nobody asks for."""

@@ -14,7 +14,6 @@ from python_shipper.alerts.answer import Answer, short
 
 PORTS = {"starttls": 587, "implicit": 465, "none": 25}
 SUBJECT_CHARACTERS = 200
-LINE_CHARACTERS = 900  # RFC 5321 allows 998 octets; longer ones would be cut or refused on the way
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

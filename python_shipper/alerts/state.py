@@ -40,6 +40,11 @@ class Alert:
         self.told_ms, self.told_severity, self.held = at_ms, self.severity, 0
 
 
+def worse_than_told(alert: Alert) -> bool:
+    """Whether nobody was told of this opening, or of how bad it is."""
+    return alert.told_severity is None or rank(alert.severity) > rank(alert.told_severity)
+
+
 def to_tell(alert: Alert, rule: Rule, now_ms: int, *, silenced: bool) -> bool:
     """Whether to tell now of an open alert.
 
@@ -47,7 +52,7 @@ def to_tell(alert: Alert, rule: Rule, now_ms: int, *, silenced: bool) -> bool:
     """
     if silenced or alert.state != OPEN:
         return False
-    if alert.told_severity is not None and rank(alert.severity) > rank(alert.told_severity):
+    if alert.told_severity is not None and worse_than_told(alert):
         return True
     if alert.acked_ms is not None:
         return False

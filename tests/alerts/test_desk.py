@@ -163,6 +163,21 @@ def test_a_silence_holds_back_and_its_end_tells(opened: Opened, clock: Clock) ->
     assert [each[0]["service"] for each in items(alerts)] == ["bids", "orders"]
 
 
+def test_what_got_worse_within_a_silence_is_told_at_its_end(opened: Opened, clock: Clock) -> None:
+    alerts = opened(rule())
+    alerts.handle(F)
+    alerts.handle(replace(F, service="bids"))
+    alerts.outbox.silence(Silence(pattern="*", until_ms=START + 60_000, made_ms=START, note=None))
+    alerts.handle(replace(F, severity="critical"))
+    alerts.handle(replace(F, service="bids", severity="warning"))  # better is no news
+    alerts.tell_untold()
+    assert len(items(alerts)) == 2
+    clock.pass_(61)
+    alerts.tell_untold()
+    alerts.tell_untold()
+    assert [(each[0]["service"], each[0]["severity"]) for each in items(alerts)[2:]] == [("orders", "critical")]
+
+
 def test_an_acknowledged_alert_is_told_again_only_when_it_gets_worse(opened: Opened, clock: Clock) -> None:
     alerts = opened(rule(cool_down="1m"))
     alerts.handle(F)
