@@ -87,5 +87,9 @@ def __getattr__(name: str) -> Any:
     """Import a public name when it is first asked for: the command line starts without what it does not use."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    try:
+        value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    except ModuleNotFoundError as error:
+        words = f"{name} needs {error.name}, which is not installed; pip install 'python-shipper[all]'"
+        raise ModuleNotFoundError(words, name=error.name) from error
     return value

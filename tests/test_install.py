@@ -57,6 +57,9 @@ def test_the_ad_systems_classes_run(fresh: Path, tmp_path: Path) -> None:
     code = "from python_shipper import AdRequestTracker; AdRequestTracker().get_request_journey('r')"
     asked = subprocess.run([fresh, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert "pip install 'python-shipper[embedded]'" in asked.stderr.splitlines()[-1]
+    code = "from python_shipper import AdLogAnalyzer"
+    asked = subprocess.run([fresh, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert "AdLogAnalyzer needs duckdb, which is not installed; pip install" in asked.stderr.splitlines()[-1]
 
 
 @pytest.mark.slow
