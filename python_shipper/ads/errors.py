@@ -97,8 +97,8 @@ class AdSystemErrorTracker:
         Args:
             config: ``email_alerts`` (whether to send e-mail), ``smtp_host`` (a name, ``name:port`` or (name, port)),
                 ``smtp_port``, ``smtp_tls`` (starttls, implicit or none; without it starttls, and none on this machine),
-                ``smtp_user`` and ``smtp_password``, ``smtp_ca`` (PEM file), ``from_email``, ``alert_emails`` (one
-                address or a list), ``slack_webhook``, ``app_name`` (``ad_system``).
+                ``smtp_user`` and ``smtp_password``, ``smtp_ca`` (PEM file), ``from_email``, ``alert_emails`` (a
+                list, or a text with commas between them), ``slack_webhook``, ``app_name`` (``ad_system``).
 
         Raises:
             ConfigurationError: a key is unknown, holds what it may not, or is missing.
@@ -226,7 +226,7 @@ def mailbox(config: Mapping[str, Any]) -> smtp.Mailbox:
         user=config.get("smtp_user"),
         password=config.get("smtp_password"),
         sender=config["from_email"],
-        to=[to] if isinstance(to, str) else list(to),
+        to=[each.strip() for each in to.split(",")] if isinstance(to, str) else list(to),
         ca=Path(config["smtp_ca"]) if config.get("smtp_ca") else None,
     )
 

@@ -187,10 +187,16 @@ class Outbox:
         return self.number("SELECT count(*) FROM deliveries WHERE state = ?", WAITING)
 
     def add(self, route: str, rule: str, place: str, item: Item, now_ms: int, due_ms: int) -> None:
-        """A notification for ``route``; where one of the same group has not been tried yet, it shares that one."""
+        """A notification for ``route``; it shares one of the same group that still waits for its time.
+
+        What is due at once goes alone, and older news of its alert that waits is not told any more.
+        """
         shared = "SELECT id, items, more FROM deliveries WHERE state = ? AND route = ? AND place = ? AND attempts = 0"
-        found = self.rows(shared + " AND due_ms > ?", WAITING, route, place, now_ms) if due_ms > now_ms else []
-        if found:
+        found = self.rows(shared + " AND due_ms > ?", WAITING, route, place, now_ms)
+        if due_ms <= now_ms:
+            for id, items, more in found:
+                self.take_out(id, orjson.loads(items), more, item["alert"])
+        elif found:
             id, items, more = found[0]
             merged, over = with_item(orjson.loads(items), item)
             values = (orjson.dumps(merged).decode(), more + over, id)
@@ -198,6 +204,15 @@ class Outbox:
             return
         row = (new_ulid(now_ms), route, rule, place, WAITING, orjson.dumps([item]).decode(), 0, now_ms, due_ms, 0)
         self.connection.execute("INSERT INTO deliveries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)", row)
+
+    def take_out(self, id: str, items: list[Item], more: int, alert: str) -> None:
+        """Let a waiting delivery say nothing of ``alert``; one that has nothing else to say goes."""
+        others = [item for item in items if item["alert"] != alert]
+        if others and len(others) < len(items):
+            values = (orjson.dumps(others).decode(), id)
+            self.connection.execute("UPDATE deliveries SET items = ? WHERE id = ?", values)
+        elif not others and not more:
+            self.connection.execute("DELETE FROM deliveries WHERE id = ?", (id,))
 
     def next_due(self, route: str, now_ms: int) -> Delivery | None:
         """The delivery of ``route`` that should go out first, marked as tried before it is."""

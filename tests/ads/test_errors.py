@@ -184,6 +184,11 @@ def test_a_wrong_config(config: dict[str, Any], words: str) -> None:
         AdSystemErrorTracker(config)
 
 
+def test_recipients_are_a_list_or_a_text_with_commas() -> None:
+    given = {"smtp_host": "h", "from_email": "a@b.kr", "alert_emails": "c@d.kr, e@f.kr"}
+    assert errors.mailbox(given).to == errors.mailbox(given | {"alert_emails": ("c@d.kr", "e@f.kr")}).to
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

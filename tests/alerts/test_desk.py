@@ -152,6 +152,22 @@ def test_quiet_hours_hold_until_their_end(opened: Opened, clock: Clock) -> None:
     assert dues[1] == START
 
 
+def test_what_was_told_at_once_is_not_told_again_by_older_news_that_waited(opened: Opened, clock: Clock) -> None:
+    night = "night: {from: '00:00', to: '23:59', zone: UTC}"
+    alerts = opened(rule(quiet_hours="night") + f"quiet_hours: {{{night}}}\n")
+    for service in ("orders", "bids", "feed"):
+        alerts.handle(replace(F, service=service))
+    alerts.handle(replace(F, severity="critical"))
+    alerts.handle(replace(F, service="feed", resolved=True))
+    alerts.handle(replace(F, resolved=True))
+    told = [[(item["service"], item["severity"], item["status"]) for item in each] for each in items(alerts)]
+    assert told == [
+        [("bids", "error", "open"), ("feed", "error", "resolved")],
+        [("orders", "critical", "open")],
+        [("orders", "critical", "resolved")],
+    ]
+
+
 def test_a_silence_holds_back_and_its_end_tells(opened: Opened, clock: Clock) -> None:
     alerts = opened(rule())
     alerts.outbox.silence(Silence(pattern="high_*|orders*", until_ms=START + 60_000, made_ms=START, note=None))
