@@ -83,7 +83,7 @@ class MetricCollector:
         if list(buckets) != sorted(set(buckets)):
             raise ConfigurationError("metrics: buckets: expected rising upper bounds")
         self._log, self._interval, self._bounds = as_logger(logger), interval, tuple(buckets)
-        self._lock = threading.RLock()
+        self._lock, self._writing = threading.RLock(), threading.RLock()  # over what is counted; over a flush
         self._named: dict[str, Named] = {}
         self._timer: threading.Thread | None = None
         self._stop = threading.Event()
@@ -132,16 +132,17 @@ class MetricCollector:
             series.least, series.most = min(series.least, value), max(series.most, value)
 
     def flush(self) -> int:
-        """Write an event for each series with news; how many there were."""
-        with self._lock:
-            events = [
-                taken(name, named, labels, series)
-                for name, named in self._named.items()
-                for labels, series in named.series.items()
-                if series.new_count
-            ]
-        for words, fields in events:
-            self._log.log(logging.INFO, words, **fields)
+        """Write an event for each series with news, after what another thread is writing; how many there were."""
+        with self._writing:
+            with self._lock:
+                events = [
+                    taken(name, named, labels, series)
+                    for name, named in self._named.items()
+                    for labels, series in named.series.items()
+                    if series.new_count
+                ]
+            for words, fields in events:
+                self._log.log(logging.INFO, words, **fields)
         return len(events)
 
     def collect(self) -> Iterator[Metric]:
@@ -211,7 +212,7 @@ class MetricCollector:
 
     def _reset(self) -> None:
         """In a forked child: what was measured before the fork is the parent's to tell."""
-        self._lock, self._named, self._timer = threading.RLock(), {}, None
+        self._lock, self._writing, self._named, self._timer = threading.RLock(), threading.RLock(), {}, None
 
 
 def shown(label: str, value: object) -> str:
