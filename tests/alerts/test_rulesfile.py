@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -85,6 +88,19 @@ def test_every_key_of_a_good_file_is_taken(tmp_path: Path) -> None:
         "Asia/Seoul",
     )
     assert (rest.routes, rest.cool_down_seconds, rest.resolve, rest.match.severity) == ((), 900.0, True, "info")
+
+
+def test_the_documented_file_and_code_are_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "alerts.md").read_text()
+    ((rules, code),) = re.findall(r"^```yaml\n(.*?)^```.*^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "alerts.yml").write_text(rules)
+    for name in ("SLACK_WEBHOOK", "PAGER_TOKEN", "SMTP_PASSWORD"):
+        monkeypatch.setenv(name, "https://hooks.example.com/x")
+    assert [rule.name for rule in load_rules(tmp_path / "alerts.yml").rules] == ["orders-fail", "everything-else"]
+    for name in ("ALERTS_FILE", "DATA_DIR"):  # nobody is to be told, and the outbox is below this folder
+        monkeypatch.delenv(name, raising=False)
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, cwd=tmp_path, timeout=60)
+    assert (tmp_path / "data" / "alerts" / "alerts.sqlite3").exists()
 
 
 def test_secrets_are_not_shown(tmp_path: Path) -> None:
