@@ -128,10 +128,10 @@ class Shown:
         """``ms`` since 1970 in this format and zone."""
         if self.format.startswith("epoch"):
             return str(ms if self.format == "epoch_millis" else ms // 1000)
-        local = moment_of(ms) + self.zone
+        local = (moment_of(ms) + self.zone).replace(tzinfo=None)
         if self.format in DATES:
-            return f"{local:%Y-%m-%d}"
-        return f"{local:%Y-%m-%dT%H:%M:%S}.{local.microsecond // 1000:03d}{zone_text(self.zone)}"
+            return local.date().isoformat()
+        return local.isoformat(timespec="milliseconds") + zone_text(self.zone)
 
 
 def zone_text(zone: timedelta) -> str:

@@ -23,7 +23,7 @@ from python_shipper.store import IndexInfo, analysis, hits, request, schema
 from python_shipper.store.aggregate import run
 from python_shipper.store.buckets import merge_parts, show_parts
 from python_shipper.store.compile import Compiler
-from python_shipper.store.days import DAY_MS, Day, Pattern, kept_days, store_root, tree_size
+from python_shipper.store.days import DAY_MS, Day, Pattern, named_days, store_root, tree_size
 from python_shipper.store.failures import told
 from python_shipper.store.nodes import All, Bool, Node, Nothing, Terms, all_of, time_span
 from python_shipper.store.request import Request
@@ -121,12 +121,12 @@ class TantivyStore:
     def matching(self, wanted: Pattern, node: Node) -> list[OpenDay]:
         """The days, opened, that may hold an index of the pattern and documents in the query's time, oldest first."""
         low, high = time_span(node)
-        kept = kept_days(self.root)
+        named = set(named_days(self.root))
         with self.lock:
-            for day in self.days.keys() - set(kept):
+            for day in self.days.keys() - named:
                 del self.days[day]  # deleted by retention: let go of its memory and its watching thread
-        days = (day for day in kept if wanted.may_match(day))
-        asked = [day for day in days if day.start_ms + DAY_MS > low and day.start_ms <= high]
+        days = (day for day in named if low - DAY_MS < day.start_ms <= high)
+        asked = sorted(day for day in days if wanted.may_match(day))
         return [opened for day in asked if (opened := self.opened(day)) is not None]
 
     def opened(self, day: Day) -> OpenDay | None:
