@@ -89,7 +89,7 @@ def raw_tantivy(logs: Path, folder: Path) -> int:
     import orjson
 
     from python_shipper.store import analysis
-    from python_shipper.store.columns import begin, columns
+    from python_shipper.store.columns import begin, columns, identity, order
     from python_shipper.store.writer import HEAP_BYTES
 
     folder.mkdir()
@@ -99,7 +99,9 @@ def raw_tantivy(logs: Path, folder: Path) -> int:
     for path in sorted(logs.iterdir()):
         with path.open("rb") as file:
             for line in file:
-                writer.add_document(columns("christmas-logs-raw", orjson.loads(line), line, 1, count))
+                document = orjson.loads(line)
+                place = order(identity(document))
+                writer.add_document(columns("christmas-logs-raw", document, line, 1, count, place))
                 count += 1
     writer.commit()
     writer.wait_merging_threads()

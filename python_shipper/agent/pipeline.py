@@ -34,8 +34,7 @@ POLICY = "christmas-logs-30d.json"
 OUR_FILE = re.compile(r"(?:.*/)?([a-z0-9][a-z0-9_-]{0,63})(?:\.[0-9]+)?\.ecs\.log(?:\.[0-9]{6})?", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """Where a line stands: the file's path and fingerprint (64 hex), and the line's first byte."""
 
     path: str

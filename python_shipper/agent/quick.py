@@ -23,8 +23,9 @@ Test = Callable[[Any], bool]
 Todo = list[tuple[Event, str, Field]]
 KEYWORD = object()  # most leaves: a keyword that masking leaves alone, tested without a call
 CHARACTERS = contract().limits.keyword_characters
-SECOND = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}")
-MILLISECONDS = re.compile(r"\.[0-9]{3}Z")
+MINUTE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}")
+MINUTE_CHARACTERS = 16
+SECONDS = re.compile(r":[0-5][0-9]\.[0-9]{3}Z")
 
 
 def is_keyword(value: Any) -> bool:
@@ -53,7 +54,9 @@ def is_boolean(value: Any) -> bool:
 
 
 def is_date(value: Any) -> bool:
-    return type(value) is str and MILLISECONDS.fullmatch(value, 19) is not None and second_ms(value[:19]) >= 0
+    if type(value) is not str or not SECONDS.fullmatch(value, MINUTE_CHARACTERS):
+        return False
+    return minute_ms(value[:MINUTE_CHARACTERS]) >= 0
 
 
 def is_level(value: Any) -> bool:
@@ -142,11 +145,11 @@ def fits(node: Event, plan: dict[str, Any], todo: Todo) -> bool:
 
 def stored_ms(text: str) -> int:
     """Milliseconds since 1970 of a time in stored form (``YYYY-MM-DDTHH:MM:SS.mmmZ``)."""
-    return second_ms(text[:19]) + int(text[20:23])
+    return minute_ms(text[:MINUTE_CHARACTERS]) + int(text[17:19] + text[20:23])
 
 
 @lru_cache(maxsize=4096)
-def second_ms(text: str) -> int:
-    """Milliseconds since 1970 of ``YYYY-MM-DDTHH:MM:SS``; -1 if that is no time since then."""
-    ms = moment_ms(text) if SECOND.fullmatch(text) else None
+def minute_ms(text: str) -> int:
+    """Milliseconds since 1970 of ``YYYY-MM-DDTHH:MM``; -1 if that is no time since then."""
+    ms = moment_ms(text) if MINUTE.fullmatch(text) else None
     return -1 if ms is None else ms

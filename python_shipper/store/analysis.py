@@ -45,6 +45,8 @@ EMOJI = rf"{FLAG}|\u{{200D}}?{PICTURE}(?:{X}\u{{200D}}{PICTURE})*{X}|\p{{Emoji_M
 PATTERN = rf"{EMOJI}|{WORD}|{RUN}|{SINGLE}"
 # The same for what most texts consist of; it never steps back, so a hostile text costs no more than its length.
 EASY = re.compile(r"[\x00-\x7f가-힣]*")
+# Of these texts the words are what stands between blanks, as long as no word begins with an underscore.
+PLAIN = re.compile(r"[A-Za-z0-9_ 가-힣]*")
 EASY_LETTER = "A-Za-z가-힣"
 EASY_WORD = re.compile(
     rf"(?<!_)_*[{EASY_LETTER}0-9]"
@@ -78,6 +80,8 @@ def tokens(text: str) -> list[str]:
 
 def prepared(text: str) -> str:
     """The words of ``text`` with blanks between, as the writer is given them; no word holds a blank."""
+    if len(text) <= LONGEST and PLAIN.fullmatch(text) and " _" not in text and text[:1] != "_":
+        return text.lower()
     return " ".join(tokens(text))
 
 

@@ -98,13 +98,18 @@ def plan() -> dict[str, Any]:
     return root
 
 
-def columns(index: str, document: dict[str, Any], source: bytes, segment: int, offset: int) -> tantivy.Document:
-    """The tantivy document for ``document``, kept as its JSON ``source``; unmapped fields are kept, not indexed."""
+def columns(
+    index: str, document: dict[str, Any], source: bytes, segment: int, offset: int, place: int
+) -> tantivy.Document:
+    """The tantivy document for ``document``, kept as its JSON ``source``; unmapped fields are kept, not indexed.
+
+    ``place`` is the :func:`order` of its id.
+    """
     row = tantivy.Document()
     row.add_text(schema.INDEX, index)
     row.add_integer(schema.SEGMENT, segment)
     row.add_integer(schema.OFFSET, offset)
-    row.add_integer(schema.ORDER, order(identity(document)))
+    row.add_integer(schema.ORDER, place)
     row.add_bytes(schema.SOURCE, source)
     fill(row, document, plan(), row.add_text)
     return row
@@ -272,15 +277,15 @@ def milliseconds(value: Any) -> int:
     """Milliseconds since 1970 of a stored date: ISO 8601 text, or already a number of them."""
     if type(value) is int:
         return value
-    if len(value) == 24 and value[23] == "Z":
-        return second(value[:19]) + int(value[20:23])
+    if len(value) == 24 and value[23] == "Z" and (past := int(value[17:19] + value[20:23])) < 60_000:
+        return minute(value[:16]) + past
     moment = datetime.fromisoformat(value)
     return int(moment.timestamp() // 1) * 1000 + moment.microsecond // 1000
 
 
 @lru_cache(maxsize=4096)
-def second(text: str) -> int:
-    """Milliseconds since 1970 of ``YYYY-MM-DDTHH:MM:SS`` in UTC."""
+def minute(text: str) -> int:
+    """Milliseconds since 1970 of ``YYYY-MM-DDTHH:MM`` in UTC."""
     return int(datetime.fromisoformat(f"{text}Z").timestamp()) * 1000
 
 

@@ -24,6 +24,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import fcntl
+import math
 import os
 import re
 import shutil
@@ -31,34 +32,28 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import orjson
 import tantivy
 
 from python_shipper.errors import StoreError, StoreLockedError
 from python_shipper.store import analysis, schema
-from python_shipper.store.columns import begin, columns, identity
+from python_shipper.store.columns import begin, columns, identity, order
 from python_shipper.store.days import Day, day_of, kept_days, store_root, tree_size
 from python_shipper.store.failures import told
 from python_shipper.store.retention import beyond_budget, expired_days, on_hold
 
 T = TypeVar("T")
+Row = tuple[str, str, dict[str, Any], int, int]  # index, id, document; its line's segment, and where that line ends
+Placed = tuple[int, int, Row]  # its position among those added, and the place of its id
 Committed = Callable[[list[bytes]], None]
 LOG_INDICES = "christmas-logs-"
 HEAP_BYTES = 50_000_000  # a writer cuts a new segment when its heap is full; tantivy wants at least 15 MB
 LIMITS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.EACCES, errno.ENOMEM, errno.EIO}
+NOWHERE = -1  # below all places
+MOST_BUCKETS = 65_000  # tantivy gives no more
 OPEN_DAYS = 4  # writers open at once: today, yesterday, and two that a backlog brings
-
-
-class Row(NamedTuple):
-    """One document on its way into the index ``name``; ``offset`` is the end of its line in the file's ``segment``."""
-
-    name: str
-    id: str
-    document: dict[str, Any]
-    segment: int
-    offset: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +68,17 @@ class Added:
 
 @dataclass(slots=True)
 class OpenDay:
-    """One day's index with its writer; ``fresh`` has the uncommitted sources by index and id."""
+    """One day's index with its writer; ``fresh`` has the uncommitted sources by index and id.
+
+    No committed id of an index has a place (:func:`~python_shipper.store.columns.order`) above ``highest``, so one
+    above it need not be looked up; ``reached`` has the highest places of the uncommitted ones.
+    """
 
     index: tantivy.Index
     writer: tantivy.IndexWriter
     searcher: tantivy.Searcher
+    highest: dict[str, float]
+    reached: dict[str, int] = field(default_factory=dict)
     fresh: dict[tuple[str, str], bytes] = field(default_factory=dict)
 
 
@@ -98,15 +99,15 @@ class Writer:
         self.set_aside: list[Path] = []
         self.lock = locked(self.root)
 
-    def add(self, documents: Sequence[tuple[str, str, dict[str, Any], int, int]]) -> Added:
-        """Store the documents whose ids are new: rows as :class:`Row`; searchable after :meth:`commit`.
+    def add(self, documents: Sequence[Row]) -> Added:
+        """Store the documents whose ids are new: rows as :data:`Row`; searchable after :meth:`commit`.
 
         Raises:
             StoreError: an index name is not ours, or the disk refuses; nothing since the last commit is kept.
         """
-        by_day: dict[Day, list[tuple[int, Row]]] = defaultdict(list)
+        by_day: dict[Day, list[Placed]] = defaultdict(list)
         for position, row in enumerate(documents):
-            by_day[day_of(row[0])].append((position, Row(*row)))
+            by_day[day_of(row[0])].append((position, order(row[1]), row))
         parts = [self.guarded(lambda d=day, r=rows: self.add_to_day(d, r)) for day, rows in by_day.items()]  # type: ignore[misc]
         return Added(
             sum(part.stored for part in parts),
@@ -115,25 +116,29 @@ class Writer:
             tuple(sorted(refusal for part in parts for refusal in part.refused)),
         )
 
-    def add_to_day(self, day: Day, rows: list[tuple[int, Row]]) -> Added:
+    def add_to_day(self, day: Day, rows: list[Placed]) -> Added:
         """The rows of one day."""
         opened = self.opened(day)
-        known = self.known(day, opened, [row.id for _, row in rows])
+        fresh, highest, reached = opened.fresh, opened.highest, opened.reached
+        asked = [row[1] for _, place, row in rows if place <= highest.get(row[0], NOWHERE)]
+        known = self.known(day, opened, asked) if asked else {}
         stored = differing = 0
         refused = []
-        for position, row in rows:
-            key = (row.name, row.id)
-            source = orjson.dumps(row.document)
-            earlier = known.get(key) or opened.fresh.get(key)
+        for position, place, (name, key_id, document, segment, offset) in rows:
+            key = (name, key_id)
+            source = orjson.dumps(document)
+            earlier = known.get(key) or fresh.get(key)
             if earlier is not None:
                 differing += not same(earlier, source)
                 continue
             try:
-                opened.writer.add_document(columns(row.name, row.document, source, row.segment, row.offset))
+                opened.writer.add_document(columns(name, document, source, segment, offset, place))
             except (TypeError, ValueError, OverflowError) as error:
                 refused.append((position, f"{type(error).__name__}: {error}"))
                 continue
-            opened.fresh[key] = source
+            fresh[key] = source
+            if place > reached.get(name, NOWHERE):
+                reached[name] = place
             stored += 1
         return Added(stored, len(rows) - stored - len(refused), differing, tuple(refused))
 
@@ -164,6 +169,8 @@ class Writer:
         """Commit one day, hand over what is new in its logs, and look at it anew."""
         opened.writer.commit()
         fresh, opened.fresh = opened.fresh, {}
+        for name, place in opened.reached.items():
+            opened.highest[name] = max(opened.highest.get(name, NOWHERE), place)
         if self.committed:
             sources = [source for (name, _), source in fresh.items() if name.startswith(LOG_INDICES)]
             if sources:
@@ -175,7 +182,10 @@ class Writer:
         """For each segment the highest committed end offset, over the open days' indices."""
         highest: dict[int, int] = {}
         request = {
-            "s": {"terms": {"field": schema.SEGMENT, "size": 65_000}, "aggs": {"o": {"max": {"field": schema.OFFSET}}}}
+            "s": {
+                "terms": {"field": schema.SEGMENT, "size": MOST_BUCKETS},
+                "aggs": {"o": {"max": {"field": schema.OFFSET}}},
+            }
         }
         for opened in self.days.values():
             buckets = opened.searcher.aggregate(tantivy.Query.all_query(), request)["s"]["buckets"]
@@ -200,13 +210,17 @@ class Writer:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
             index, searcher = open_index(folder)
-        except (ValueError, OSError) as error:
+            with told(str(folder)):
+                highest = highest_places(searcher)
+        except (ValueError, OSError, StoreError) as error:
             if not (folder / "meta.json").exists() or not is_damage(error):
                 raise
             self.set_aside.append(aside(folder))
             folder.mkdir(mode=0o700)
             index, searcher = open_index(folder)
-        return OpenDay(index, index.writer(HEAP_BYTES, 1), searcher)  # no writer: no room or in use, never damage
+            highest = highest_places(searcher)
+        writer = index.writer(HEAP_BYTES, 1)  # no writer: no room or in use, never damage
+        return OpenDay(index, writer, searcher, highest)
 
     def close_day(self, day: Day) -> None:
         """Commit and close one day, its merges finished, its memory given back."""
@@ -298,6 +312,17 @@ def open_index(folder: Path) -> tuple[tantivy.Index, tantivy.Searcher]:
     index.register_tokenizer(analysis.NAME, analysis.splitter())
     index.reload()
     return index, index.searcher()
+
+
+def highest_places(searcher: tantivy.Searcher) -> dict[str, float]:
+    """The highest place of an id in each index of a day: exact, for places have 50 bits.
+
+    A day whose schema is older than the column has no bound.
+    """
+    by = {"terms": {"field": schema.INDEX, "size": MOST_BUCKETS}, "aggs": {"o": {"max": {"field": schema.ORDER}}}}
+    buckets = searcher.aggregate(tantivy.Query.all_query(), {"i": by})["i"]["buckets"]
+    highest = ((found["key"], found["o"]["value"]) for found in buckets)
+    return {name: math.inf if place is None else float(place) for name, place in highest}
 
 
 def give_memory_back() -> None:

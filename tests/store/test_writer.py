@@ -1,5 +1,6 @@
 """The writer stores each id once, whatever is added again, and tells how far each segment came."""
 
+import random
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,23 @@ def test_the_same_line_under_the_name_of_a_rotated_file_does_not_differ(tmp_path
     again = row(id=first[1], log={"file": {"path": "/logs/orders.ecs.log.000001"}, "offset": 0})
     assert writer.add([again]) == Added(known=1)
     writer.close()
+
+
+def test_each_id_is_stored_once_in_whatever_order_they_come(tmp_path: Path) -> None:
+    """Ids above all that an index holds are not looked up, so the order matters, and what was open before."""
+    chance, given, stored = random.Random(6), [], 0
+    pool = [row(NOON + number // 3, service=service) for number in range(45) for service in ("orders", "gateway")]
+    for _ in range(4):
+        writer = Writer(tmp_path)
+        for _ in range(6):
+            given += (some := chance.sample(pool, 9))
+            stored += writer.add(some).stored
+            if chance.random() < 0.5:
+                writer.commit()
+        writer.close()
+    distinct = {(index, identity) for index, identity, *_ in given}
+    assert stored == len(distinct) < len(given)
+    assert len(search(tmp_path)) == len(distinct)
 
 
 def test_an_id_counts_in_each_index_as_in_elasticsearch(tmp_path: Path) -> None:
