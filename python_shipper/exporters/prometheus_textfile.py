@@ -47,9 +47,10 @@ class Textfile:
             try:
                 write(self.path, self.render())
                 self.fault = None
-            except (OSError, ShipperError) as error:
+            except Exception as error:  # whatever one number's source has: the next write may succeed
                 if str(error) != self.fault:
-                    log.error("PROMETHEUS_TEXTFILE: %s: %s; it is tried again", self.path, error)
+                    unexpected = None if isinstance(error, ShipperError | OSError) else error
+                    log.error("PROMETHEUS_TEXTFILE: %s: %s; it is tried again", self.path, error, exc_info=unexpected)
                 self.fault = str(error)
 
     def close(self) -> None:

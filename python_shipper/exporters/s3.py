@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import boto3
 from boto3.exceptions import Boto3Error
@@ -140,20 +140,30 @@ class Bucket:
 
         Raises:
             UnavailableError: it did not arrive whole.
-            ExportError: there is no such object.
+            ExportError: there is no such object, or this machine's disk refuses.
         """
         digest = hashlib.sha256()
-        with self.told(), path.open("wb") as file:
+        with kept(path) as file:
+            for block in self.blocks(key):
+                digest.update(block)
+                file.write(block)
+        return digest.hexdigest()
+
+    def blocks(self, key: str) -> Iterator[bytes]:
+        """The content of an object that a manifest names."""
+        with self.told():
             try:
                 body = self.client.get_object(Bucket=self.name, Key=self.prefix + key)["Body"]
             except ClientError as error:
                 if error.response["Error"]["Code"] in NOT_THERE:
                     raise ExportError(f"{self.where}{key}: not there, although the manifest names it") from error
                 raise
-            while block := body.read(BLOCK):
-                digest.update(block)
-                file.write(block)
-        return digest.hexdigest()
+        while True:
+            with self.told():
+                block = body.read(BLOCK)
+            if not block:
+                return
+            yield block
 
     def write(self, key: str, content: bytes) -> None:
         """Replace a small object; it is there wholly or not at all."""
@@ -208,6 +218,20 @@ class Bucket:
     def close(self) -> None:
         """Close the connections."""
         self.client.close()
+
+
+@contextmanager
+def kept(path: Path) -> Iterator[BinaryIO]:
+    """A new file at ``path``; what this machine's disk has against it is no fault of the bucket, and waiting no help.
+
+    Raises:
+        ExportError: it cannot be written.
+    """
+    try:
+        with path.open("wb") as file:
+            yield file
+    except OSError as error:
+        raise ExportError(f"{path}: {error.strerror or error}; make room, or set DATA_DIR to where there is") from error
 
 
 class S3Exporter:

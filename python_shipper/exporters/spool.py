@@ -12,6 +12,7 @@ cut off; a damaged one within ends its file there, is counted in ``lost_bytes``,
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import itertools
 import logging
@@ -122,13 +123,15 @@ class Spool:
 
         Raises:
             SpoolFullError: ``most_bytes`` would be passed; nothing was written.
-            OSError: the disk refuses; nothing was written.
+            OSError: the disk refuses, or the spool is closed; nothing was written.
             ValueError: the record is empty.
         """
         if not record:
             raise ValueError("a spool takes no empty record: it could not be told from blank disk")
         framed = HEAD.pack(len(record), zlib.crc32(record)) + record
         with self.mutex:
+            if self.lock < 0:  # the number of its file may be another file's by now
+                raise OSError(errno.EBADF, "the spool is closed", str(self.folder))
             if self.waiting + len(framed) > self.most_bytes or len(record) > LONGEST_RECORD:
                 raise SpoolFullError(f"{self.folder}: {self.waiting} of {self.most_bytes} bytes wait; none was added")
             if self.end.offset and self.end.offset + len(framed) > FILE_BYTES:
@@ -153,8 +156,8 @@ class Spool:
     def begin_file(self) -> None:
         """Close the newest file, synced, and begin another."""
         number = self.end.file + 1
-        fd = os.open(self.path(number), os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         self.sync_now()
+        fd = os.open(self.path(number), os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         os.close(self.fd)
         self.fd, self.end = fd, Position(number, 0)
 

@@ -67,14 +67,16 @@ def run(settings: Settings, lock: ProcessLock, listener: socket.socket) -> None:
         analysis = Analysis(settings, alerts, lambda: agent.status())
         agent = Agent(settings, committed=[prometheus.committed, analysis.listen])
         app = create_app(settings, store, agent.status, [prometheus, analysis], analysis)
-        if settings.prometheus_textfile:
-            textfile = Textfile(settings.prometheus_textfile, lambda: app.state.service.metrics()[0])
-            textfile.start()
-            stack.callback(textfile.close)
         alerts.start()
         stack.callback(alerts.stop)
         analysis.start(store)
         stack.callback(analysis.stop)
+        if (
+            settings.prometheus_textfile
+        ):  # its last content comes after the agent's end and before the alerts' file closes
+            textfile = Textfile(settings.prometheus_textfile, lambda: app.state.service.metrics()[0])
+            textfile.start()
+            stack.callback(textfile.close)
         agent.start()
         stack.callback(agent.stop)
         stack.callback(signal.signal, signal.SIGTERM, signal.SIG_IGN)  # what follows is the way out

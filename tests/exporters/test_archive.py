@@ -13,8 +13,9 @@ import pytest
 from python_shipper import cli
 from python_shipper.agent.checkpoint import Checkpoint
 from python_shipper.errors import StackError
-from python_shipper.exporters import parquet
+from python_shipper.exporters import ExportError, UnavailableError, parquet
 from python_shipper.exporters.archive import lines_of
+from python_shipper.exporters.s3 import Bucket
 from python_shipper.settings import Settings
 from python_shipper.stack.shelves import ElasticsearchShelf
 from python_shipper.store.tantivy import TantivyStore
@@ -255,6 +256,18 @@ def test_every_fault_ends_with_the_same_set(
         write(data_dir, lines(5, 1))
     assert s3_proxy.struck[fault] > 0
     assert not s3.list_multipart_uploads(Bucket=BUCKET).get("Uploads")
+
+
+@pytest.mark.slow
+def test_a_full_disk_here_is_no_fault_of_the_bucket(s3: Any, s3_server: str) -> None:
+    s3.put_object(Bucket=BUCKET, Key="logs/part", Body=b"x" * 100_000)
+    settings = Settings(s3_url=f"s3://{BUCKET}/logs", s3_endpoint_url=s3_server)
+    with (
+        closing(Bucket(settings)) as bucket,
+        pytest.raises(ExportError, match=r"/dev/full: No space left on device; make room") as caught,
+    ):
+        bucket.download("part", Path("/dev/full"))
+    assert not isinstance(caught.value, UnavailableError)
 
 
 @pytest.mark.slow

@@ -177,7 +177,9 @@ def test_an_archive_and_back(s3: Any, s3_proxy: FailingProxy, tmp_path: Path, mo
     named = {f"{key.rpartition('/')[0]}/{part['name']}" for key, found in manifests(s3) for part in found["parts"]}
     assert {key for key in objects(s3) if not key.endswith(".json")} == named
     assert not s3.list_multipart_uploads(Bucket=BUCKET).get("Uploads")
-    killed_and_finished([*command, "restore"], (1, 5) if LONG else (0.2, 1.0), lambda: s3_proxy.asked)
+    s3_proxy.slow_seconds = 1.0
+    s3_proxy.planned.extend(["slow"] * 3 * KILLS)  # so that it is not done before the last kill
+    killed_and_finished([*command, "restore"], (0.2, 2) if LONG else (0.2, 1), lambda: s3_proxy.asked)
     assert stored(data_dir, "christmas-restored-*") == expected == stored(data_dir)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -33,6 +34,21 @@ from tests.dashboard.sample import NOON, document
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
 HOUR_MS = 3_600_000
+# What promtool check metrics complains of: kinds of metric in a name, and units other than the base ones.
+NOT_IN_NAMES = {
+    "counter",
+    "gauge",
+    "histogram",
+    "summary",
+    "ms",
+    "ns",
+    "us",
+    "sec",
+    "milliseconds",
+    "nanoseconds",
+    "kb",
+}
+ENDINGS = {"counter": {"_total"}, "gauge": {""}, "histogram": {"_bucket", "_count", "_sum"}}
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
@@ -91,6 +107,19 @@ def test_lines_events_and_durations_are_counted(exporter: PrometheusExporter, ac
     assert counter(found, f"{name}_bucket", service="orders", operation="click", le="0.025") == 1
     assert counter(found, f"{name}_bucket", service="ads", operation="impression", le="10.0") == 0
     assert counter(found, f"{name}_count", service="ads", operation="impression") == 1
+
+
+def test_names_are_as_promtool_wants_them(exporter: PrometheusExporter) -> None:
+    exporter.committed([source(event={"action": "click", "duration": 30_000_000})])
+    families = list(openmetrics.text_string_to_metric_families(exposition({}, [exporter], OPENMETRICS)[0].decode()))
+    assert {family.type for family in families} == {"counter", "gauge", "histogram"}
+    for family in families:
+        words = set(family.name.split("_"))
+        assert re.fullmatch(r"shipper_log_[a-z_]+", family.name)
+        assert family.documentation.endswith(".")
+        assert not words & NOT_IN_NAMES
+        assert family.type != "histogram" or family.name.endswith("_seconds")  # base units
+        assert {s.name for s in family.samples} <= {family.name + ending for ending in ENDINGS[family.type]}
 
 
 def test_openmetrics_shows_a_bucket_with_its_last_trace(exporter: PrometheusExporter) -> None:
@@ -304,6 +333,15 @@ def test_a_textfile_that_cannot_be_written_is_said_once_and_tried_again(tmp_path
     until((folder / "shipper.prom").exists)
     file.close()
     assert caplog.text.count("tried again") == 1
+
+
+def test_a_number_that_cannot_be_had_does_not_end_the_textfile(tmp_path: Path, caplog: Any) -> None:
+    turns = iter([lambda: b"first", lambda: 1 / 0, lambda: 1 / 0])
+    file = Textfile(tmp_path / "shipper.prom", lambda: next(turns, lambda: b"again")(), every_seconds=0.01)  # type: ignore[arg-type,return-value]
+    file.start()
+    until(lambda: (tmp_path / "shipper.prom").read_bytes() == b"again")
+    file.close()
+    assert caplog.text.count("division by zero; it is tried again") == 1
 
 
 @pytest.mark.parametrize("name", ["shipper.txt", "no/such/folder.prom"])

@@ -195,6 +195,18 @@ def test_a_full_disk_leaves_no_half_record(make: Make, monkeypatch: pytest.Monke
     assert everything(spool) == [b"before", b"after"]
 
 
+def test_a_closed_spool_takes_nothing_and_touches_no_file_that_has_its_number_by_now(
+    make: Make, tmp_path: Path
+) -> None:
+    spool = make()
+    spool.close()
+    with (tmp_path / "another").open("w+") as another:
+        spool.fd = another.fileno()  # as the system gives the lowest free number
+        with pytest.raises(OSError, match="the spool is closed"):
+            spool.append(b"late")
+        assert another.read() == ""
+
+
 def test_one_process_at_a_time(make: Make, tmp_path: Path) -> None:
     make()
     with pytest.raises(StoreLockedError, match="another process uses it"):
