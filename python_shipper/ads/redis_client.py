@@ -21,15 +21,18 @@ def client(url: str, timeout_seconds: float) -> Redis:
         ConfigurationError: the address is none, or the Redis client is not installed.
     """
     try:
-        from redis import Redis
+        from redis import Redis, RedisError
     except ImportError as error:
         raise ConfigurationError(
             "redis_url: the Redis client is not installed; pip install 'python-shipper[redis]'"
         ) from error
     try:
-        return Redis.from_url(url, **options(timeout_seconds))
-    except ValueError as error:
-        raise ConfigurationError(f"redis_url: {error}; e.g. redis://localhost:6379/0") from error
+        made = Redis.from_url(url, **options(timeout_seconds))
+        made.connection_pool.connection_class(**made.connection_pool.connection_kwargs)  # the address may hold options
+    except (ValueError, TypeError, RedisError):  # whose words may hold a part of the password
+        expected = "an address such as redis://:password@localhost:6379/0, with %2F for a / in the password and so on"
+        raise ConfigurationError(f"redis_url: expected {expected}; correct it") from None
+    return made
 
 
 def async_client(url: str, timeout_seconds: float) -> AsyncRedis:

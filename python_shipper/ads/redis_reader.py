@@ -24,11 +24,29 @@ if TYPE_CHECKING:
 
 BATCH = 100
 BLOCK_MS = 500
-AFTER_OUTAGE_SECONDS = 5.0  # others first say what they had handled when Redis went away
+AFTER_OUTAGE_SECONDS = 10.0  # others first say what they had handled when Redis went away; they try every 5 seconds
 FORGOTTEN_SECONDS = 86_400
 RELEASED = "released"  # holds what nobody works on, for whoever claims it
 
-# KEYS: stream, handled ids, alerts. ARGV: group, place, event id, time, ids kept, alerts kept, alerts.
+# An event may be in the stream at two places: a Redis killed while it wrote a transaction to its file forgets the half
+# of it at its start, and has it again at the next one. The first place that a process took is the event's.
+# KEYS: handled ids, places by id. ARGV: ids kept; then for each event its id and its place. Answer: 1 for what is new.
+TAKE = """
+if redis.call('HLEN', KEYS[2]) > tonumber(ARGV[1]) then
+  redis.call('DEL', KEYS[2])
+end
+local answer = {}
+for n = 2, #ARGV, 2 do
+  local new = not redis.call('ZSCORE', KEYS[1], ARGV[n])
+  if new and redis.call('HSETNX', KEYS[2], ARGV[n], ARGV[n + 1]) == 0 then
+    new = redis.call('HGET', KEYS[2], ARGV[n]) == ARGV[n + 1]
+  end
+  answer[#answer + 1] = new and 1 or 0
+end
+return answer
+"""
+
+# KEYS: stream, handled ids, alerts, places by id. ARGV: group, place, event id, time, ids kept, alerts kept, alerts.
 DONE = """
 local new = redis.call('ZADD', KEYS[2], 'NX', ARGV[4], ARGV[3])
 if new == 1 then
@@ -37,8 +55,28 @@ if new == 1 then
     redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[6], '*', 'alert', ARGV[n])
   end
 end
+redis.call('HDEL', KEYS[4], ARGV[3])
 redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
 return new
+"""
+
+# KEYS: stream. ARGV: group, consumer, who gets what it has, for how long it is to count as idle (ms). In one step: what
+# a broken connection still brings the consumer must not go with it.
+RELEASE = """
+local claim, more = {'XCLAIM', KEYS[1], ARGV[1], ARGV[3], 0}, {'IDLE', ARGV[4], 'JUSTID'}
+local left = redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1000, ARGV[2])
+for _, row in ipairs(left) do
+  claim[#claim + 1] = row[1]
+end
+for _, word in ipairs(more) do
+  claim[#claim + 1] = word
+end
+if #left > 0 then
+  redis.call(unpack(claim))
+end
+if #left < 1000 then
+  redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])
+end
 """
 
 
@@ -49,7 +87,7 @@ class RedisReader:
         """Prepare; ``open`` connects."""
         self._stream = stream
         self.group = f"monitor:{monitor}"
-        self.handled = f"logs:handled:{monitor}"
+        self.handled, self.begun = f"logs:handled:{monitor}", f"logs:begun:{monitor}"
         # A name for this run: two processes of one name would take each other's events for their own.
         self.consumer = f"{socket.gethostname()}-{os.getpid()}-{new_ulid()[-8:]}"
         self._claim_seconds = stream.claim_seconds  # of which a handler has half to begin and half to end
@@ -69,7 +107,7 @@ class RedisReader:
         if self._redis is not None:
             await self._redis.aclose()
         self._redis = async_client(self._stream.url, self._stream.timeout_seconds + BLOCK_MS / 1000)
-        self._done = self._redis.register_script(DONE)
+        self._take, self._done = self._redis.register_script(TAKE), self._redis.register_script(DONE)
         self._own = True
         self._next_claim = time.monotonic() + (AFTER_OUTAGE_SECONDS if again else 0.0)
         try:
@@ -121,13 +159,11 @@ class RedisReader:
         gone = [place for place, fields in found if not fields]
         entries = [Entry(place.decode(), event_of(place.decode(), fields)) for place, fields in found if fields]
         self.lost += len(gone)
-        known = await self._redis.zmscore(self.handled, [e.event["id"] for e in entries]) if entries else []
-        seen: set[str] = set()
-        fresh: list[Entry] = []
-        for entry, score in zip(entries, known, strict=True):
-            if score is None and entry.event["id"] not in seen:
-                fresh.append(entry)
-            seen.add(entry.event["id"])
+        taken: list[int] = []
+        if entries:
+            pairs = [part for entry in entries for part in (entry.event["id"], entry.place)]
+            taken = await self._take(keys=[self.handled, self.begun], args=[HANDLED_LENGTH, *pairs])
+        fresh = [entry for entry, is_new in zip(entries, taken, strict=True) if is_new]
         repeated = {e.place for e in entries} - {e.place for e in fresh}
         if gone or repeated:
             await self._redis.xack(STREAM, self.group, *gone, *repeated)
@@ -137,7 +173,7 @@ class RedisReader:
         """See :meth:`python_shipper.ads.stream.Reader.done`; may be called again after a failure."""
         bodies = [orjson.dumps(alert) for alert in alerts]
         await self._done(
-            keys=[STREAM, self.handled, ALERTS],
+            keys=[STREAM, self.handled, ALERTS, self.begun],
             args=[
                 self.group, entry.place, entry.event["id"], time.time_ns() // 1_000_000,
                 HANDLED_LENGTH, ALERTS_LENGTH, *bodies,
@@ -155,12 +191,8 @@ class RedisReader:
         if self._redis is None:
             return
         try:
-            left: Any = await self._redis.xpending_range(STREAM, self.group, "-", "+", 1000, self.consumer)
-            if left:
-                places = [row["message_id"] for row in left]
-                idle = int(self._claim_seconds * 2000)
-                await self._redis.xclaim(STREAM, self.group, RELEASED, 0, places, idle=idle, justid=True)
-            await self._redis.xgroup_delconsumer(STREAM, self.group, self.consumer)
+            args: list[Any] = [self.group, self.consumer, RELEASED, int(self._claim_seconds * 2000)]
+            await self._redis.register_script(RELEASE)(keys=[STREAM], args=args)
         finally:
             await self._redis.aclose()
             self._redis = None

@@ -1,8 +1,8 @@
 """Events on Redis: concurrent calls share pipelines, an outage is waited out in bounded memory, nothing is sent twice.
 
 A thread writes, so that it does not matter which thread, event loop or plain function an event comes from, and no
-caller waits for Redis. A batch is one transaction that also holds its number: after a broken connection the number
-says whether the batch arrived.
+caller waits for Redis. A batch is one script that also keeps its number, and does nothing where the number is there
+already: a batch may be sent again after a broken connection, also if the first copy arrives after the second.
 """
 
 from __future__ import annotations
@@ -45,6 +45,35 @@ MARKER_SECONDS = 86_400
 QUIET_SECONDS = 60.0
 _living: weakref.WeakSet[RedisStream] = weakref.WeakSet()
 
+# KEYS: number of the writer's newest batch, stream, lists. ARGV: number, seconds to keep it, lengths of a list and of
+# the stream; then for each event its list's place in KEYS, and the event. A list that is something else costs no event.
+# Trimmed once, at the end: in Redis' file a trimming XADD holds a length, by which a start after a crash trims more.
+STORE = """
+local answer = {''}
+local known = tonumber(redis.call('GET', KEYS[1]) or 0) >= tonumber(ARGV[1])
+if not known then
+  redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+end
+for n = 5, #ARGV, 2 do
+  local stored = known
+  if not known then
+    local list = redis.pcall('LPUSH', KEYS[tonumber(ARGV[n])], ARGV[n + 1])
+    stored = redis.pcall('XADD', KEYS[2], '*', 'event', ARGV[n + 1])
+    answer[1] = type(list) == 'table' and list.err or answer[1]
+    answer[1] = type(stored) == 'table' and stored.err or answer[1]
+    stored = type(stored) ~= 'table'
+  end
+  answer[#answer + 1] = stored and 1 or 0
+end
+if not known then
+  for n = 3, #KEYS do
+    redis.pcall('LTRIM', KEYS[n], 0, ARGV[3] - 1)
+  end
+  redis.pcall('XTRIM', KEYS[2], 'MAXLEN', '~', ARGV[4])
+end
+return answer
+"""
+
 
 class Waiting(NamedTuple):
     """One event on its way."""
@@ -80,13 +109,17 @@ class RedisStream:
         Raises:
             ConfigurationError: the address is none, or the Redis client is not installed.
         """
-        self.url, self.where = url, without_password(url)
+        self.url = url
         self.timeout_seconds, self.claim_seconds = timeout_seconds, claim_seconds
         self._capacity, self._stream_length, self._list_length = capacity, stream_length, list_length
-        self._client = client(url, timeout_seconds)
-        self.away = gone()
+        self._connect()
+        self.where, self.away = without_password(url), gone()
         self._reset()
         _living.add(self)
+
+    def _connect(self) -> None:
+        self._client = client(self.url, self.timeout_seconds)
+        self._store = self._client.register_script(STORE)
 
     def _reset(self) -> None:
         """An empty queue and no thread."""
@@ -187,7 +220,7 @@ class RedisStream:
     def after_fork(self) -> None:
         """In a forked child: the parent sends what the parent took; connections and thread are new."""
         deadline = self._deadline
-        self._client = client(self.url, self.timeout_seconds)
+        self._connect()
         self._reset()
         self._deadline = deadline
 
@@ -221,7 +254,7 @@ class RedisStream:
         pause, failed = LEAST_PAUSE, False
         while True:
             try:
-                answers = None if failed and self._arrived() else self._stored(batch)
+                stored = self._stored(batch)
                 break
             except (RedisError, OSError) as error:
                 if not failed:
@@ -232,33 +265,22 @@ class RedisStream:
             if not self._pause(pause):
                 return
             pause = min(pause * 2, GREATEST_PAUSE)
+            with self._changed:
+                self._counts["retries"] += 1
         if failed:
             log.warning("Redis at %s answers again", self.where)
-        self._settled(batch, [True] * len(batch) if answers is None else answers)
-
-    def _arrived(self) -> bool:
-        """Whether the batch that was under way when the connection broke was stored."""
-        with self._changed:
-            self._counts["retries"] += 1
-        return self._client.get(self._marker) == str(self._number).encode()
+        self._settled(batch, stored)
 
     def _stored(self, batch: list[Waiting]) -> list[bool]:
-        """Send a batch as one transaction; whether each event is in the stream."""
-        pipeline = self._client.pipeline(transaction=True)
-        pipeline.set(self._marker, self._number, ex=MARKER_SECONDS)
-        lists: dict[str, list[bytes]] = {}
+        """Send a batch; whether each event is in the stream."""
+        lists = {name: at for at, name in enumerate(dict.fromkeys(f"logs:{waiting.type}" for waiting in batch), 3)}
+        args: list[Any] = [self._number, MARKER_SECONDS, self._list_length, self._stream_length]
         for waiting in batch:
-            lists.setdefault(f"logs:{waiting.type}", []).append(waiting.body)
-        for name, bodies in lists.items():
-            pipeline.lpush(name, *bodies)
-            pipeline.ltrim(name, 0, self._list_length - 1)
-        for waiting in batch:
-            pipeline.xadd(STREAM, {"event": waiting.body}, maxlen=self._stream_length, approximate=True)
-        answers = pipeline.execute(raise_on_error=False)
-        wrong = next((answer for answer in answers if isinstance(answer, Exception)), None)
-        if wrong is not None:
-            log.error("Redis at %s refused a part of %d events: %s", self.where, len(batch), wrong)
-        return [not isinstance(answer, Exception) for answer in answers[-len(batch) :]]
+            args += lists[f"logs:{waiting.type}"], waiting.body
+        wrong, *stored = self._store([self._marker, STREAM, *lists], args)
+        if wrong:
+            log.error("Redis at %s refused a part of %d events: %s", self.where, len(batch), wrong.decode())
+        return [bool(each) for each in stored]
 
     def _settled(self, batch: list[Waiting], stored: list[bool]) -> None:
         """Take a batch out of the queue and tell who waits for it."""

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import random
 import signal
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import redis
+
+
+def free_port() -> int:
+    """A port that no outgoing connection gets, so that it is still free when a killed server starts again."""
+    while True:
+        port = random.randrange(20_000, 30_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class RedisServer:
@@ -16,9 +27,7 @@ class RedisServer:
 
     def __init__(self, folder: Path, *, durable: bool = False) -> None:
         folder.mkdir(exist_ok=True)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.folder = folder
         self.options = ["--appendonly", "yes", "--appendfsync", "always"] if durable else ["--appendonly", "no"]
@@ -27,7 +36,8 @@ class RedisServer:
     def start(self) -> None:
         """Start, and wait until it answers."""
         address = ["--bind", "127.0.0.1", "--port", str(self.port)]
-        command = ["redis-server", *address, "--dir", str(self.folder), "--save", "", *self.options]
+        files = ["--dir", str(self.folder), "--save", "", "--logfile", "redis.log"]
+        command = ["redis-server", *address, *files, *self.options]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         while not self.answers():
             assert self.process.poll() is None, "redis-server ended"
@@ -49,7 +59,7 @@ class RedisServer:
         """End it without warning (signal 9)."""
         if self.process:
             self.process.kill()
-            self.process.wait(10)
+            self.process.wait(60)
             self.process = None
 
     def hang(self) -> None:
@@ -61,3 +71,7 @@ class RedisServer:
         """Answer again."""
         assert self.process
         self.process.send_signal(signal.SIGCONT)
+
+    def found_a_torn_file(self) -> bool:
+        """Whether it was ever killed while it wrote to its file, and said so at its next start."""
+        return b"short read while loading" in (self.folder / "redis.log").read_bytes()

@@ -14,6 +14,8 @@ from python_shipper.core import config
 from tests.ads.redis_server import RedisServer
 from tests.spec.validator import checked
 
+PATIENT_SECONDS = 60  # for tests that are not about a Redis that does not answer
+
 
 class Root:
     """What the root logger's files hold."""
@@ -64,7 +66,7 @@ def system(request: pytest.FixtureRequest, root: Root) -> Iterator[AdLoggingSyst
     if request.param == "redis":
         server = request.getfixturevalue("redis_server")
         server.client().flushall()
-        made = AdLoggingSystem({"redis_url": server.url})
+        made = AdLoggingSystem({"redis_url": server.url, "redis_timeout": PATIENT_SECONDS})
     else:
         made = AdLoggingSystem()
     yield made

@@ -47,7 +47,7 @@ async def running(system: AdLoggingSystem, **monitors: Any) -> AsyncIterator[Log
 
 
 async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not true():
             await asyncio.sleep(0.01)
 
@@ -109,7 +109,7 @@ def test_a_monitor_that_fails_or_hangs_is_counted_logged_and_alone(
             assert monitor.counts()["fails"] == {"handled": 10, "failed": 5, "alerts": 0}
             await until(lambda: monitor.counts()["hangs"]["failed"] > 0)
 
-    system.stream.claim_seconds = 0.5
+    system.stream.claim_seconds = 2
     ran(run)
     said = {e["message"].split(" failed")[0]: e["error"] for e in root.events() if e["log.level"] == "error"}
     assert set(said) == {"monitor fails", "monitor hangs"}
@@ -253,7 +253,7 @@ def test_processes_of_one_monitor_share_the_events(redis_server: RedisServer, ro
         client.flushall()
 
     async def run() -> None:
-        first, second = (AdLoggingSystem({"redis_url": redis_server.url}) for _ in range(2))
+        first, second = (AdLoggingSystem({"redis_url": redis_server.url, "redis_timeout": 60}) for _ in range(2))
         async with running(first, shared=one), running(second, shared=two):
             ids = await asyncio.gather(*(first.log_event_async("bid", n) for n in range(1_000)))
             await until(lambda: len(one.got) + len(two.got) >= 1_000)
@@ -283,3 +283,53 @@ def test_claiming_finds_what_lies_behind_many_that_are_not_idle(redis_server: Re
             return [entry.event["id"] for entries in found for entry in entries]
 
         assert ran(run) == ["2999"]
+
+
+@pytest.mark.needs("redis")
+def test_an_event_at_two_places_is_one_readers_alone_until_it_is_handled(redis_server: RedisServer) -> None:
+    stream = RedisStream(redis_server.url)
+    with redis_server.client() as client:
+        client.flushall()
+        for number in (*range(100), *range(50, 150)):  # batches of 100
+            client.xadd(STREAM, {"event": b'{"id": "%d"}' % number})
+
+        async def run() -> None:
+            one, two = stream.reader("one"), stream.reader("one")
+            await one.open()
+            await two.open()
+            first, second = await one.next(), await two.next()
+            assert [entry.event["id"] for entry in first] == [str(number) for number in range(100)]
+            assert [entry.event["id"] for entry in second] == [str(number) for number in range(100, 150)]
+            await one.open()  # as after an outage: they are still its own
+            again = await one.next()
+            assert again == first
+            for entry in first:
+                await one.done(entry, [])
+            await one.close()
+            await two.close()
+
+        ran(run)
+        assert client.hlen("logs:begun:one") == 50 == client.xpending(STREAM, "monitor:one")["pending"]
+        assert client.xinfo_consumers(STREAM, "monitor:one")[0]["name"] == b"released"
+
+
+@pytest.mark.needs("redis")
+def test_what_a_dead_reader_had_begun_is_new_to_who_claims_it(redis_server: RedisServer) -> None:
+    stream = RedisStream(redis_server.url, claim_seconds=0.2)
+    with redis_server.client() as client:
+        client.flushall()
+        client.xadd(STREAM, {"event": b'{"id": "1"}'})
+
+        async def run() -> list[str]:
+            dead, alive = stream.reader("one"), stream.reader("one")
+            await dead.open()
+            assert len(await dead.next()) == 1
+            await alive.open()
+            async with asyncio.timeout(60):
+                while not (found := await alive.next()):
+                    pass
+            await alive.close()
+            await dead.close()
+            return [entry.event["id"] for entry in found]
+
+        assert ran(run) == ["1"]

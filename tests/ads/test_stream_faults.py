@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 
 from python_shipper import AdLoggingSystem, LogMonitor
+from python_shipper.ads.redis_stream import RedisStream, Waiting
+from python_shipper.ads.stream import Receipt
 from tests.ads.redis_server import RedisServer
 from tests.ads.system import Root
 
@@ -29,6 +31,8 @@ TIMEOUT_SECONDS = 0.3
 CONSUMER = """
 import asyncio, os, sys, time
 from python_shipper import AdLoggingSystem, LogMonitor
+from python_shipper.ads.redis_stream import RedisStream, Waiting
+from python_shipper.ads.stream import Receipt
 
 url, file, hangs_at = sys.argv[1], sys.argv[2], int(sys.argv[3])
 seen = 0
@@ -66,7 +70,7 @@ def test_redis_killed_in_mid_stream_costs_no_event_and_repeats_none(server: Redi
     async def write(writer: int) -> None:
         nonlocal given, most_waiting, unanswered
         while not over.is_set():
-            async with asyncio.timeout(20):  # a call that waited for Redis rather than for its own time would not end
+            async with asyncio.timeout(60):  # a call that waited for Redis rather than for its own time would not end
                 identity = await system.log_event_async("bid", {"writer": writer, "n": given, "pad": "x" * 100})
             given += 1
             acknowledged.update([identity] if identity else [])
@@ -79,14 +83,24 @@ def test_redis_killed_in_mid_stream_costs_no_event_and_repeats_none(server: Redi
 
     async def kill() -> None:
         for n in range(KILLS):
-            await asyncio.sleep(0.7)
+            await stored_more()
             server.hang() if n % 3 == 2 else None  # some calls are under way when it ends
             await asyncio.sleep(0.1)
             server.kill()
+            missed = unanswered
             await asyncio.sleep(0.6)
+            while unanswered < missed + WRITERS:
+                await asyncio.sleep(0.05)
             await asyncio.to_thread(server.start)
-        await asyncio.sleep(0.7)
+        await stored_more()
         over.set()
+
+    async def stored_more() -> None:
+        """Some time in which Redis acknowledges events."""
+        before = len(acknowledged)
+        await asyncio.sleep(0.7)
+        while len(acknowledged) < before + 100:
+            await asyncio.sleep(0.05)
 
     async def run() -> None:
         monitor = LogMonitor(system)
@@ -94,7 +108,7 @@ def test_redis_killed_in_mid_stream_costs_no_event_and_repeats_none(server: Redi
         monitor.add_monitor(count_two, "two")
         task = asyncio.create_task(monitor.start_monitoring())
         await asyncio.gather(kill(), *map(write, range(WRITERS)))
-        await asyncio.to_thread(system.close, 30)
+        await asyncio.to_thread(system.close, 120)
         seen, moved = 0, time.monotonic()
         while seen < 2 * system.counts()["stored"]:  # an fsync each: it takes what it takes, but goes on
             await asyncio.sleep(0.1)
@@ -117,12 +131,48 @@ def test_redis_killed_in_mid_stream_costs_no_event_and_repeats_none(server: Redi
         listed = client.llen("logs:bid")
     said = f"{given} given, {len(acknowledged)} acknowledged at once, {unanswered} not"
     print(f"{said}, most waiting {most_waiting}: {counts}")
-    assert unanswered > 0 and len(acknowledged) > 100, "the outages were not felt"
-    assert Counter(stored).most_common(1)[0][1] == 1
-    assert acknowledged <= set(stored) and len(stored) == given == counts["stored"]
+    # Redis 7 itself repeats what the next test shows.
+    assert len(stored) == len(set(stored)) or server.found_a_torn_file()
+    assert acknowledged <= set(stored) and len(set(stored)) == given == counts["stored"]
     assert listed == min(len(stored), 1_000)
     assert most_waiting <= 10_000 and counts["dropped"] == counts["refused"] == 0
-    assert handled == two == Counter(stored)
+    assert handled == two == Counter(set(stored))
+
+
+def test_what_a_torn_file_of_redis_brings_twice_is_handled_once(server: RedisServer, root: Root) -> None:
+    """Redis killed while it writes a transaction forgets the half of it at its start, and has it again at the next."""
+    stream = RedisStream(server.url)
+    batch = [Waiting("bid", b'{"id": "%d"}' % number, Receipt(str(number), stored=False)) for number in range(5)]
+    stream._number = 1
+    stream._stored(batch)
+    server.kill()
+    (file,) = server.folder.glob("appendonlydir/*.incr.aof")
+    written = file.read_bytes()
+    file.write_bytes(written[: written.rindex(b'{"id": "3"}')])
+    server.start()
+    assert server.found_a_torn_file()
+    stream._stored(batch)  # the application never had an answer
+    server.kill()
+    server.start()
+    handled: list[str] = []
+
+    async def note(event: dict[str, Any]) -> None:
+        handled.append(event["id"])
+
+    async def run() -> None:
+        monitor = LogMonitor(AdLoggingSystem({"redis_url": server.url}))
+        monitor.add_monitor(note, "one")
+        task = asyncio.create_task(monitor.start_monitoring())
+        with server.client() as client:
+            while len(handled) < 5 or client.xpending("log_stream", "monitor:one")["pending"]:
+                await asyncio.sleep(0.05)
+        monitor.stop()
+        await task
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+    with server.client() as client:
+        print(f"{client.xlen('log_stream')} entries of 5 events")
+    assert sorted(handled) == list("01234")
 
 
 def test_what_a_killed_consumer_had_is_claimed_and_handled_once(server: RedisServer, tmp_path: Path) -> None:
@@ -157,7 +207,7 @@ def lines(file: Path) -> list[str]:
     return []
 
 
-def wait(true: Callable[[], bool], seconds: float = 60) -> None:
+def wait(true: Callable[[], bool], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, "did not happen in time"
