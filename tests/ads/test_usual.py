@@ -17,7 +17,7 @@ PROGRAM = Path(__file__).with_name("usual.py")
 
 def test_the_usual_use_runs(tmp_path: Path) -> None:
     ended = subprocess.run(
-        [sys.executable, "-W", "error", PROGRAM], cwd=tmp_path, capture_output=True, text=True, timeout=60
+        [sys.executable, "-W", "error", PROGRAM], cwd=tmp_path, capture_output=True, text=True, timeout=200
     )
     assert ended.returncode == 0, ended.stderr
     lines = [line for file in tmp_path.glob("logs/*.ecs.log") for line in file.read_bytes().splitlines(keepends=True)]

@@ -108,7 +108,7 @@ async def system() -> None:
             monitor.stop()
 
     monitor.add_monitor(watch, "watch")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await monitor.start_monitoring()
     assert seen == ["bid", "bid", "campaign_created", "campaign_performance", "campaign_created"]
 

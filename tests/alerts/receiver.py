@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
-HANG_SECONDS = 30.0
+HANG_SECONDS = 120.0
 
 
 class Post(NamedTuple):
@@ -44,13 +44,13 @@ class Receiver:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/hook"
 
-    def got(self, number: int, seconds: float = 20.0) -> list[Post]:
+    def got(self, number: int, seconds: float = 60.0) -> list[Post]:
         """The posts that were answered with 200, once there are ``number`` of them."""
         with self.changed:
             assert self.changed.wait_for(lambda: len(self.taken) >= number, seconds), self.posts
             return self.taken[:]
 
-    def asked(self, number: int, seconds: float = 20.0) -> list[Post]:
+    def asked(self, number: int, seconds: float = 60.0) -> list[Post]:
         """All posts, once there are ``number`` of them."""
         with self.changed:
             assert self.changed.wait_for(lambda: len(self.posts) >= number, seconds), self.posts
@@ -126,7 +126,7 @@ class MailServer:
             self.came.notify_all()
         return "250 OK"
 
-    def got(self, number: int, seconds: float = 20.0) -> list[tuple[str | None, Envelope]]:
+    def got(self, number: int, seconds: float = 60.0) -> list[tuple[str | None, Envelope]]:
         with self.came:
             assert self.came.wait_for(lambda: len(self.mails) >= number, seconds)
             return self.mails[:]
@@ -157,7 +157,7 @@ def mail_server(folder: Path, *, login: bool = True) -> Iterator[MailServer]:
         free.bind(("127.0.0.1", 0))
         server.port = free.getsockname()[1]
     tls = {"tls_context": context, "require_starttls": True, "auth_required": True, "authenticator": allowed}
-    controller = Controller(server, hostname="127.0.0.1", port=server.port, **(tls if login else {}))
+    controller = Controller(server, hostname="127.0.0.1", port=server.port, ready_timeout=60, **(tls if login else {}))
     controller.start()
     try:
         yield server

@@ -19,7 +19,7 @@ from tests.alerts.test_desk import F
 from tests.cli.conftest import Said
 
 RULES = """
-routes: {{ops: {{type: webhook, url: "{url}", timeout: 1s}}, other: {{type: slack, url: "${{TEST_HOOK}}"}}}}
+routes: {{ops: {{type: webhook, url: "{url}", timeout: 60s}}, other: {{type: slack, url: "${{TEST_HOOK}}"}}}}
 rules: [{{name: errors, routes: [ops]}}]
 """
 Shipper = Callable[..., Said]

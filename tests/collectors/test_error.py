@@ -23,7 +23,7 @@ asked = []
 def run(body: str, folder: Path, code: int = 0) -> tuple[list[dict[str, Any]], str]:
     """The error lines of a process that runs ``body``, and its standard error."""
     ended = subprocess.run(
-        [sys.executable, "-c", SET_UP + body, str(folder)], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", SET_UP + body, str(folder)], capture_output=True, text=True, timeout=120, check=False
     )
     assert ended.returncode == code, ended.stderr
     lines = [line for file in folder.glob("*.ecs.log") for line in file.read_bytes().splitlines(keepends=True)]
