@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ from python_shipper.ads.courier import Courier, CourierHandler
 from python_shipper.ads.given import exception_in, fields_in
 from python_shipper.ads.slack import SlackHandler
 from python_shipper.ads.system import APP_NAME, AdSystemLogger, files_above
-from python_shipper.alerts import smtp
+from python_shipper.alerts import schema, smtp
 from python_shipper.alerts.answer import Answer
 from python_shipper.core.clock import iso, now_ms
 from python_shipper.core.fingerprint import fingerprint, fingerprint_of
@@ -42,6 +42,15 @@ KEYS: Kinds = {
     "alert_emails": (str, list, tuple),
     "slack_webhook": str,
     "app_name": str,
+}
+VALUES: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
+    "smtp_port": ("a port", schema.port),
+    "smtp_ca": ("the path of a PEM file", lambda given: schema.existing(str(given))),
+    "from_email": ("an e-mail address such as ads@example.com", schema.address),
+    "alert_emails": (
+        schema.ADDRESSES,
+        lambda given: schema.addresses(list(given) if isinstance(given, tuple) else given),
+    ),
 }
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -218,17 +227,29 @@ def mailbox(config: Mapping[str, Any]) -> smtp.Mailbox:
         raise ConfigurationError(f"error tracker: smtp_tls: expected one of {', '.join(smtp.PORTS)}; correct it")
     if (config.get("smtp_user") is None) != (config.get("smtp_password") is None):
         raise ConfigurationError("error tracker: smtp_user and smtp_password: set both or neither")
-    to: Sequence[str] = config["alert_emails"]
     return smtp.Mailbox(
         host=host,
-        port=port,
+        port=None if port is None else value({"smtp_port": port}, "smtp_port"),
         tls=tls,
         user=config.get("smtp_user"),
         password=config.get("smtp_password"),
-        sender=config["from_email"],
-        to=[each.strip() for each in to.split(",")] if isinstance(to, str) else list(to),
-        ca=Path(config["smtp_ca"]) if config.get("smtp_ca") else None,
+        sender=value(config, "from_email"),
+        to=value(config, "alert_emails"),
+        ca=value(config, "smtp_ca") if config.get("smtp_ca") else None,
     )
+
+
+def value(config: Mapping[str, Any], key: str) -> Any:
+    """What a key of ``VALUES`` holds.
+
+    Raises:
+        ConfigurationError: it is not what it may be.
+    """
+    expected, convert = VALUES[key]
+    try:
+        return convert(config[key])
+    except (ValueError, TypeError):
+        raise ConfigurationError(f"error tracker: {key}: expected {expected}; correct it") from None
 
 
 def host_and_port(host: Any, port: int | None) -> tuple[str, int | None]:

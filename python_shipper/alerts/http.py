@@ -21,6 +21,8 @@ READ_BYTES = 2_000
 WHOLE_FACTOR = 3  # an exchange may take this many time-outs: each step has one of its own
 MOST_RETRY_AFTER_SECONDS = 3_600.0
 BUSY = frozenset({408, 425, 429})
+# Python's own words would show the address or the header, and so a secret.
+UNSENDABLE = Answer(taken=False, said="the address or a header holds what HTTP cannot", refused=True)
 
 
 def post(url: str, content: object, *, headers: Mapping[str, str], timeout: float, ca: Path | None = None) -> Answer:
@@ -37,8 +39,12 @@ def post(url: str, content: object, *, headers: Mapping[str, str], timeout: floa
         return exchanged(url, orjson.dumps(content), headers, timeout, ca)
     except TimeoutError:
         return Answer(taken=False, said=f"timed out after {timeout:g} s")
-    except (OSError, http.client.HTTPException, ValueError) as error:
+    except http.client.InvalidURL:
+        return UNSENDABLE
+    except (OSError, http.client.HTTPException) as error:
         return Answer(taken=False, said=short(f"{type(error).__name__}: {error}"))
+    except ValueError:
+        return UNSENDABLE
 
 
 def exchanged(url: str, body: bytes, headers: Mapping[str, str], timeout: float, ca: Path | None) -> Answer:

@@ -52,6 +52,15 @@ class QuietHours:
         """When a notification of ``severity`` may go out: ``now_ms``, or the end of the quiet hours."""
         if rank(severity) >= rank(self.lets_through):
             return now_ms
+        first = end = self.end_ms(now_ms)
+        for _ in DAYS:
+            if self.end_ms(end) == end:
+                return end
+            end = self.end_ms(end)
+        return first  # one day's hours begin where the other's end, all week: the news of a day is told then
+
+    def end_ms(self, now_ms: int) -> int:
+        """When the quiet hours of now end: ``now_ms`` where there are none."""
         today = datetime.fromtimestamp(now_ms / 1000, self.zone).date()
         for day in (today - timedelta(days=1), today):
             begin = datetime.combine(day, self.begin, self.zone)

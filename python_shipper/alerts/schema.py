@@ -17,6 +17,7 @@ from python_shipper.settings import BOOLEANS
 DURATION = re.compile(r"([0-9]{1,6})(s|m|h|d)")
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 CLOCK = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])")
+ADDRESS = re.compile(r"[^@\s<>,]{1,64}@[^@\s<>,]{1,190}")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 NOTHING: Any = object()
@@ -108,6 +109,14 @@ def seconds(value: Any) -> float:
     return float(match[1]) * SECONDS[match[2]] if match else 0.0
 
 
+def limit(value: Any) -> float:
+    """A duration in which something can happen."""
+    found = seconds(value)
+    if not found:
+        raise ValueError
+    return found
+
+
 def port(value: Any) -> int:
     """A port."""
     number = int(value)
@@ -129,12 +138,28 @@ def clock(value: Any) -> time:
 def url(value: Any) -> str:
     """An address that TLS protects, or one of this machine."""
     found = urlsplit(text(value))
+    if not (value.isascii() and value.isprintable()) or " " in value:
+        raise ValueError
     plain = found.scheme == "http" and found.hostname in LOOPBACK
     if not (found.scheme == "https" or plain) or not found.hostname or found.username or found.password:
         raise ValueError
     if found.port == 0:  # reading it also refuses what is no port
         raise ValueError
     return str(value)
+
+
+def addresses(value: Any) -> tuple[str, ...]:
+    """E-mail addresses: a list of them, or a text with commas between them, as a variable holds it."""
+    found = tuple(part.strip() for item in texts(value) for part in item.split(",") if part.strip())
+    if not found or not all(map(ADDRESS.fullmatch, found)):
+        raise ValueError
+    return found
+
+
+def address(value: Any) -> str:
+    """One e-mail address."""
+    (found,) = addresses(value)
+    return found
 
 
 def existing(value: Any) -> Path:
@@ -157,7 +182,8 @@ PATTERNS = ("a pattern, or a list of patterns, such as orders*", texts)
 PARTS = (f"a list of {', '.join(FINDING_FIELDS)} and labels.<name>", parts)
 DURATIONS = ("a duration such as 90s, 15m, 2h or 0s", seconds)
 SECRET_URL = "an https address (http only on this machine) without user and password"  # noqa: S105
-TIMEOUT = Key(*DURATIONS, default=10.0)
+TIMEOUT = Key("a duration such as 90s or 15m, above 0", limit, default=10.0)
+ADDRESSES = "e-mail addresses such as ops@example.com, one or more with commas between them or as a list"
 CA = Key("the path of a PEM file", existing, default=None)
 
 TOP = {
@@ -205,8 +231,8 @@ ROUTES: Mapping[str, Mapping[str, Key]] = {
         "tls": Key("one of starttls, implicit, none", one_of("starttls", "implicit", "none"), default="starttls"),
         "user": Key("a text", text, default=None),
         "password": Key("a text", text, default=None, secret=True),
-        "from": Key("an e-mail address", text),
-        "to": Key("a list of e-mail addresses", texts),
+        "from": Key("an e-mail address such as ops@example.com", address),
+        "to": Key(ADDRESSES, addresses),
         "timeout": TIMEOUT,
         "ca": CA,
     },

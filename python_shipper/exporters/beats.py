@@ -200,7 +200,8 @@ def hosts_of(url: str) -> list[tuple[str, int]]:
     except ValueError:
         found = []
     if not found or not all(host for host, _ in found) or any(part.path or part.username for part in parts):
-        raise ConfigurationError(f"{url:.80}: expected {EXPECTED}; correct the address")
+        shown = "an address with a user or password" if "@" in url else f"{url:.80}"
+        raise ConfigurationError(f"{shown}: expected {EXPECTED}; correct the address")
     return found
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from python_shipper import AdSystemErrorTracker
-from python_shipper.ads import errors
+from python_shipper.ads import courier, errors
 from python_shipper.errors import ConfigurationError
 from tests.ads.test_system import logs, messages  # noqa: F401  the fixture
 from tests.alerts.conftest import mail, receiver  # noqa: F401  the fixtures
@@ -30,6 +30,7 @@ class Clock:
 def clock(logs: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:  # noqa: F811
     found = Clock()
     monkeypatch.setattr(errors, "now_ms", found)
+    monkeypatch.setattr(courier, "CLOSE_SECONDS", 60.0)
     yield found
     for handler in logging.getLogger("ad_system.errors").handlers[:]:
         logging.getLogger("ad_system.errors").removeHandler(handler)
@@ -195,6 +196,12 @@ def test_recipients_are_a_list_or_a_text_with_commas() -> None:
         ({"smtp_host": ("h", "x")}, "smtp_host: expected a name"),
         ({"smtp_tls": "ssl"}, "smtp_tls: expected one of starttls, implicit, none"),
         ({"smtp_user": "u"}, "smtp_user and smtp_password: set both or neither"),
+        ({"alert_emails": ", ,"}, "alert_emails: expected e-mail addresses"),
+        ({"alert_emails": ["c@d.kr", "nobody"]}, "alert_emails: expected e-mail addresses"),
+        ({"alert_emails": "c@d.kr\nBcc: x@y.kr"}, "alert_emails: expected e-mail addresses"),
+        ({"from_email": "somebody"}, "from_email: expected an e-mail address"),
+        ({"smtp_host": "h:0"}, "smtp_port: expected a port"),
+        ({"smtp_ca": "/none.pem"}, "smtp_ca: expected the path of a PEM file"),
     ],
 )
 def test_a_wrong_mail_server(changes: dict[str, Any], words: str) -> None:

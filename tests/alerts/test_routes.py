@@ -30,7 +30,7 @@ NOTIFICATION = Notification(id="01ABC", rule="a", items=[ITEM], traces={TRACE: f
 
 
 def sent(kind: str, **options: Any) -> routes.Answer:
-    return routes.send(Route(name="r", type=kind, options={"timeout": 0.5, "ca": None, **options}), NOTIFICATION)
+    return routes.send(Route(name="r", type=kind, options={"timeout": 60.0, "ca": None, **options}), NOTIFICATION)
 
 
 def test_a_webhook_gets_everything_as_json(receiver: Receiver) -> None:
@@ -71,7 +71,7 @@ def test_slack_gets_a_colour_fields_and_nothing_that_mentions(receiver: Receiver
 )
 def test_what_an_answer_means(receiver: Receiver, answer: int | str, said: str, refused: bool) -> None:
     receiver.answers = [answer]
-    found = sent("webhook", url=receiver.url, headers={})
+    found = sent("webhook", url=receiver.url, headers={}, timeout=0.5 if answer == "hang" else 60.0)
     assert (found.taken, found.said, found.refused) == (False, said, refused)
     assert found.retry_after_seconds == (1.0 if answer == 429 else None)
 
@@ -79,6 +79,12 @@ def test_what_an_answer_means(receiver: Receiver, answer: int | str, said: str, 
 def test_nobody_listens() -> None:
     found = sent("webhook", url="http://127.0.0.1:9/", headers={})
     assert not found.taken and not found.refused and "Connection refused" in found.said
+
+
+@pytest.mark.parametrize(("path", "header"), [("/sec ret", "x"), ("/x", "sec\nret"), ("/sec-é", "x")])
+def test_what_http_cannot_hold_is_refused_and_not_shown(path: str, header: str) -> None:
+    found = http.post(f"http://127.0.0.1:9{path}", {}, headers={"X-Token": header}, timeout=60.0)
+    assert found.refused and found.said == "the address or a header holds what HTTP cannot"
 
 
 @pytest.mark.parametrize(
@@ -100,7 +106,13 @@ def test_retry_after(text: str | None, seconds: float | None) -> None:
 
 def mailbox(mail: MailServer, **options: Any) -> dict[str, Any]:
     given = {"host": "localhost", "port": mail.port, "tls": "starttls", "user": "shipper", "password": "secret"}
-    return {**given, "ca": mail.ca, "from": "shipper@example.com", "to": ("ops@example.com",), "timeout": 5.0} | options
+    return {
+        **given,
+        "ca": mail.ca,
+        "from": "shipper@example.com",
+        "to": ("ops@example.com",),
+        "timeout": 60.0,
+    } | options
 
 
 def test_mail_goes_by_starttls_and_login(mail: MailServer) -> None:

@@ -84,6 +84,14 @@ def test_quiet_hours_of_some_days_count_from_where_they_begin() -> None:
     assert friday.until_ms(ms("2026-11-27T03:00:00"), "error") == ms("2026-11-27T03:00:00")
 
 
+def test_whole_days_that_follow_one_another_are_quiet_until_the_last_ends() -> None:
+    weekend = QuietHours(begin=time(0), end=time(0), zone=BERLIN, days=("sat", "sun"))
+    assert weekend.until_ms(ms("2026-11-28T10:00:00"), "error") == ms("2026-11-30T00:00:00")
+    assert weekend.until_ms(ms("2026-11-30T00:00:00"), "error") == ms("2026-11-30T00:00:00")
+    ever = QuietHours(begin=time(9), end=time(9), zone=BERLIN)
+    assert ever.until_ms(ms("2026-11-28T10:00:00"), "error") == ms("2026-11-29T09:00:00")  # a day's news at its end
+
+
 @given(
     now=st.integers(1_700_000_000_000, 1_900_000_000_000),
     begin=st.times(),
@@ -91,10 +99,11 @@ def test_quiet_hours_of_some_days_count_from_where_they_begin() -> None:
     zone=st.sampled_from(["UTC", "Asia/Seoul", "America/New_York", "Australia/Lord_Howe"]),
     days=st.sets(st.sampled_from(DAYS)),
 )
-def test_quiet_hours_end_within_a_day_and_never_in_the_past(
+def test_quiet_hours_end_within_a_day_of_them_and_never_in_the_past(
     now: int, begin: time, end: time, zone: str, days: set[str]
 ) -> None:
     quiet = QuietHours(begin=begin, end=end, zone=ZoneInfo(zone), days=tuple(days))
     until = quiet.until_ms(now, "error")
-    assert now <= until <= now + 26 * 3_600_000
+    assert now <= until <= now + 26 * 3_600_000 * (max(1, len(days)) if begin == end else 1)
     assert until == now or days
+    assert quiet.until_ms(until, "error") == until or (begin == end and len(days) == 7)

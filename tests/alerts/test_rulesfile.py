@@ -99,8 +99,22 @@ def test_the_documented_file_and_code_are_taken(tmp_path: Path, monkeypatch: pyt
     assert [rule.name for rule in load_rules(tmp_path / "alerts.yml").rules] == ["orders-fail", "everything-else"]
     for name in ("ALERTS_FILE", "DATA_DIR"):  # nobody is to be told, and the outbox is below this folder
         monkeypatch.delenv(name, raising=False)
-    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, cwd=tmp_path, timeout=60)
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, cwd=tmp_path, timeout=120)
     assert (tmp_path / "data" / "alerts" / "alerts.sqlite3").exists()
+
+
+def test_recipients_are_a_list_or_a_text_with_commas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEAM", "c@d.kr, e@f.kr")
+    path = tmp_path / "alerts.yml"
+    for to, expected in (
+        ("c@d.kr", ("c@d.kr",)),
+        ("[c@d.kr, e@f.kr]", ("c@d.kr", "e@f.kr")),
+        ("'c@d.kr, e@f.kr,'", ("c@d.kr", "e@f.kr")),
+        ("'${TEAM}'", ("c@d.kr", "e@f.kr")),
+        ("['${TEAM}', g@h.kr]", ("c@d.kr", "e@f.kr", "g@h.kr")),
+    ):
+        path.write_text(f"routes: {{a: {{type: email, host: h, from: a@b.kr, to: {to}}}}}\nrules: []")
+        assert load_rules(path).routes["a"].options["to"] == expected
 
 
 def test_secrets_are_not_shown(tmp_path: Path) -> None:
@@ -170,6 +184,9 @@ MAIL = "type: email, host: h, from: a@b.kr, to: [c@d.kr]"
             "routes.a.tls: expected starttls or implicit",
         ),
         (f"routes: {{a: {{{MAIL.replace('c@d.kr', 'c')}}}}}\nrules: []", "routes.a.to: expected e-mail addresses"),
+        (f"routes: {{a: {{{MAIL.replace('[c@d.kr]', 'c@d.kr d@e.kr')}}}}}\nrules: []", "routes.a.to: expected e-mail"),
+        (f"routes: {{a: {{{MAIL.replace('a@b.kr', 'a')}}}}}\nrules: []", "routes.a.from: expected an e-mail address"),
+        (f"routes: {{a: {{{MAIL}, timeout: 0s}}}}\nrules: []", "routes.a.timeout: expected a duration such as 90s"),
         (f"routes: {{a: {{{MAIL}, ca: /none.pem}}}}\nrules: []", "routes.a.ca: expected the path of a PEM file"),
     ],
 )
