@@ -60,7 +60,11 @@ class Settings:
     trace_header: str = setting("X-Trace-ID", "HTTP header that carries the trace id.", shape=HEADER)
     sentry_dsn: str | None = setting(None, "Where errors are sent; without it Sentry is off.")
     sentry_send_default_pii: bool = setting(True, "Sentry's own setting of that name; masking applies either way.")
-    redis_url: str | None = setting(None, "Redis of the ad system's events: redis://host:6379/0, rediss:// with TLS.")
+    redis_url: str | None = setting(
+        None,
+        "Redis of the ad system's events, which the embedded stack analyses as they come: "
+        "redis://host:6379/0, rediss:// with TLS.",
+    )
     remote_log_url: str | None = setting(
         None, "Where `enable_remote_logging` sends lines: beats://logstash:5044; without it ELASTICSEARCH_URL."
     )

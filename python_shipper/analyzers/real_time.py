@@ -30,6 +30,7 @@ HOUR_MS = 3_600_000
 FORGET_SERVICE_MS = 24 * HOUR_MS
 MOST_HELD_MS = HOUR_MS  # what is wrong for an hour is let into the usual again
 TIDY_MS = 60_000
+LONGEST = 200  # characters of a name or a trace id
 Key = tuple[str, str | None]
 
 
@@ -67,6 +68,7 @@ class RealTimeAnalyzer:
         self.open: dict[str, Open] = {}
         self.held: set[Key] = set()  # series whose usual stays as it is
         self.counts: Counter[str] = Counter()
+        self.places: dict[str, str] = {}  # how far each source was read, as its reader says
         self.clock_ms = self.judged_second = self.tidied_ms = 0
         self.complete = True  # whether all that was written up to the clock has come; if not, nobody is called silent
 
@@ -85,6 +87,7 @@ class RealTimeAnalyzer:
         if at_ms is None or not isinstance(service, str) or not service:
             self.counts["unreadable"] += 1
             return
+        service = service[:LONGEST]
         if why := self.not_in_time(service, at_ms):
             self.counts[why] += 1
             if why != "ahead" and (own := self.services.get((service, None))):
@@ -118,7 +121,8 @@ class RealTimeAnalyzer:
         trace, level = of(event, "trace", "id"), event.get("log.level") or of(event, "log", "level")
         outcome, duration = of(event, "event", "outcome"), of(event, "event", "duration")
         operation = of(event, "christmas", "operation") or of(event, "event", "action")
-        trace = trace if isinstance(trace, str) else None
+        trace = trace[:LONGEST] if isinstance(trace, str) else None
+        operation = operation[:LONGEST] if isinstance(operation, str) else None
         failed = isinstance(level, str) and level.lower() in BAD_LEVELS
         nanoseconds = duration if isinstance(duration, int | float) and 0 <= duration < 1e18 else None
         bucket = bucket_of(nanoseconds) if nanoseconds is not None else None
@@ -126,7 +130,7 @@ class RealTimeAnalyzer:
         bad = failed or outcome == "failure"
         if own := self.of(service, None):
             own.add(at_ms, bad, bucket, trace, usual=(service, None) not in self.held)
-        if measured and isinstance(operation, str) and operation and (part := self.of(service, operation)):
+        if measured and operation and (part := self.of(service, operation)):
             part.add(at_ms, bad, bucket, trace, usual=(service, operation) not in self.held)
         if measured:
             for budget in self.budgets:
@@ -259,6 +263,7 @@ class RealTimeAnalyzer:
         return {
             "clock_ms": self.clock_ms,
             "counts": dict(self.counts),
+            "places": dict(self.places),
             "series": [series.snapshot() for series in self.series()],
             "budgets": [budget.snapshot() for budget in self.budgets],
             "newcomers": self.newcomers.snapshot(),
@@ -278,6 +283,7 @@ class RealTimeAnalyzer:
         self.judged_second = self.clock_ms // 1000
         now = self.now_ms() if self.now_ms else self.clock_ms
         self.counts.update(kept["counts"])
+        self.places.update(kept.get("places", {}))
         for each in kept["series"] if now - self.clock_ms <= self.oldest_ms else ():
             series = Series.restored(each)
             series.hear(now)

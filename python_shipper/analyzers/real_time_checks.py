@@ -1,7 +1,7 @@
 """What can be wrong with a series, one function a kind: the series and thresholds in, a finding or None out.
 
 A share counts as above a limit only where chance is not enough to explain it: the lower end of its Wilson score
-interval (E. B. Wilson, 1927) at three standard deviations lies above the limit. So five requests say little, and five
+interval (E. B. Wilson, 1927) at four standard deviations lies above the limit. So five requests say little, and five
 hundred much, without a setting for either.
 """
 
@@ -14,12 +14,13 @@ from python_shipper.analyzers import Finding
 from python_shipper.analyzers.real_time_thresholds import Thresholds
 from python_shipper.analyzers.real_time_windows import NS_PER_MS, Series, Window, above, bucket_of, quantile
 
-Z = 3.0
+Z = 4.0  # a series is looked at 3,600 times an hour
+LINES_TOGETHER = 2  # what fails is logged by more than one line: a service's lines prove half of their number
 LEAST_USUAL, LEAST_SLICES = 100, 5  # events, and spans of thirty seconds, from which the usual is known
 Check = Callable[[Series, Thresholds, int], Finding | None]
 
 
-def at_least(bad: int, total: int) -> float:
+def at_least(bad: float, total: float) -> float:
     """The share that ``bad`` of ``total`` stand for at the least."""
     share, z2 = bad / total, Z * Z
     spread = Z * math.sqrt(share * (1 - share) / total + z2 / (4 * total * total))
@@ -32,8 +33,9 @@ def high_error_rate(series: Series, thresholds: Thresholds, at_ms: int) -> Findi
     limit = own["unknown_ratio"]
     if usual.total >= LEAST_USUAL and len(usual.slices) >= LEAST_SLICES:
         limit = min(max(own["ratio"], own["times_usual"] * usual.errors / usual.total), own["always_ratio"])
+    together = 1 if series.operation else LINES_TOGETHER
     for window in (series.fast, series.slow):
-        if window.errors >= own["least_errors"] and at_least(window.errors, window.total) > limit:
+        if window.errors >= own["least_errors"] and at_least(window.errors / together, window.total / together) > limit:
             ratio = window.errors / window.total
             what = f"{ratio:.0%} of {window.total:,} events in {window.seconds:g} s are errors, above {limit:.0%}"
             severity = "critical" if ratio >= own["critical_ratio"] else "error"
@@ -68,8 +70,8 @@ def latency_step(series: Series, thresholds: Thresholds, at_ms: int) -> Finding 
     limit = series.usual_limit_ms
     for window in (series.fast, series.slow):
         slow, total = slower(window, limit)
-        # A third for sure is enough: of what is usual a tenth is slower than a third of the limit.
-        if slow >= own["least_slow"] and slow > total / 2 and at_least(slow, total) > 1 / 3:
+        # A quarter for sure is enough: of what is usual a tenth is slower than a third of the limit.
+        if slow >= own["least_slow"] and slow > total / 2 and at_least(slow, total) > 1 / 4:
             median = quantile(window.buckets, 0.5) / NS_PER_MS
             what = (
                 f"median of {window.total:,} in {window.seconds:g} s is {median:,.0f} ms; usual is {limit:,.0f} at most"

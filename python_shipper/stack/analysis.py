@@ -33,7 +33,7 @@ MOST_CAUGHT_UP, PAGE = 100_000, 5_000  # documents
 TICK_SECONDS = 0.5
 SAVE_SECONDS = 15.0
 BEHIND_SECONDS = 2.0  # of the agent; from there on time passes by events alone
-SETTLED_SECONDS = 3.0  # without anything new before time passes by the wall clock
+SETTLED_SECONDS = 4.0  # without anything new before time passes by the wall clock; for the last of a backlog to come
 MOST_ENDED = 100
 QUIET_SECONDS = 60.0
 
@@ -52,25 +52,36 @@ class Analysis:
         self.alerts, self.agent_status = alerts, agent_status
         self.path = settings.data_dir / "analysis" / "state.json"
         self.analyzer = load(RealTimeAnalyzer(load_thresholds(settings.analysis_file), now_ms), self.path)
-        self.waiting: deque[list[bytes]] = deque()
-        self.taken = self.done = 0  # bytes; each written by one thread
+        self.waiting: deque[tuple[list[bytes], Mapping[str, str]]] = deque()  # documents; places after them
+        self.taken = self.done = 0  # bytes
         self.left_out = self.faults = 0  # documents; times
         self.ended: deque[Finding] = deque(maxlen=MOST_ENDED)
         self.lock = threading.Lock()  # over the analyser: its thread and those that ask
+        self.taking = threading.Lock()
         self.wake, self.stopping = threading.Event(), threading.Event()
-        self.heard_at = self.saved_at = time.monotonic()
+        self.heard_at = self.saved_at = self.behind_at = time.monotonic()
         self.next_word = 0.0
+        self.stream: str | None = None  # the state of the stream of events, if one is followed
         self.thread = threading.Thread(target=self.run, name="shipper-analysis", daemon=True)
 
-    def listen(self, sources: list[bytes]) -> None:
-        """Take stored documents from the agent, whose thread this is."""
+    def listen(self, sources: list[bytes], places: Mapping[str, str] | None = None) -> None:
+        """Take documents from the agent or another source, each in a thread of its own.
+
+        ``places``: how far the source is read with them, 500 at the most; :meth:`place` gives it back after a restart.
+        """
         size = sum(map(len, sources))
-        if self.taken - self.done + size > MOST_WAITING_BYTES:
-            self.left_out += len(sources)
-            return
-        self.taken += size
-        self.waiting.append(sources)
+        with self.taking:
+            if self.taken - self.done + size > MOST_WAITING_BYTES:
+                self.left_out += len(sources)
+                return
+            self.taken += size
+        self.waiting.append((sources, places or {}))
         self.wake.set()
+
+    def place(self, source: str) -> str:
+        """How far a source was read by what is remembered; `0` if nothing is known."""
+        with self.lock:
+            return self.analyzer.places.get(source, "0")
 
     def start(self, store: Store) -> None:
         """Tell again what was open when the last process ended, take what that one missed in ``store``, and begin.
@@ -123,10 +134,11 @@ class Analysis:
         with self.lock:
             self.analyzer.complete = complete
         while self.waiting:
-            sources = self.waiting.popleft()
-            self.done += sum(map(len, sources))
-            for start in range(0, len(sources), BATCH):
-                self.analyse(map(orjson.loads, sources[start : start + BATCH]))
+            sources, places = self.waiting.popleft()
+            try:
+                self.take(sources, places)
+            finally:
+                self.done += sum(map(len, sources))
             self.save_in_time()
         if came:
             self.heard_at = time.monotonic()
@@ -135,14 +147,21 @@ class Analysis:
             self.judge(now_ms())
         self.save_in_time()
 
-    def analyse(self, documents: Iterable[Mapping[str, Any]]) -> None:
-        """Analyse some documents."""
+    def take(self, sources: list[bytes], places: Mapping[str, str]) -> None:
+        """Analyse sources; whoever asks has their turn in between."""
+        for start in range(0, len(sources), BATCH):
+            last = start + BATCH >= len(sources)
+            self.analyse(map(orjson.loads, sources[start : start + BATCH]), places if last else {})
+
+    def analyse(self, documents: Iterable[Mapping[str, Any]], places: Mapping[str, str] | None = None) -> None:
+        """Analyse some documents, after which their source is at ``places``."""
         found = []
         with self.lock:
             for document in documents:
                 self.analyzer.add(document)
                 if self.analyzer.due:
                     found += self.analyzer.judge()
+            self.analyzer.places.update(places or {})
         self.tell(found)
 
     def judge(self, at_ms: int = 0) -> None:
@@ -153,9 +172,11 @@ class Analysis:
         self.tell(found)
 
     def agent_is_up_to_date(self) -> bool:
-        """Whether what is not here was not written."""
+        """Whether what is not here was not written: the agent has read all for a while, and so has stored all."""
         status = self.agent_status()
-        return status.get("state") == "running" and status.get("lag_seconds", BEHIND_SECONDS) < BEHIND_SECONDS
+        if status.get("state") != "running" or status.get("lag_seconds", BEHIND_SECONDS) >= BEHIND_SECONDS:
+            self.behind_at = time.monotonic()
+        return time.monotonic() - self.behind_at >= SETTLED_SECONDS
 
     def tell(self, findings: list[Finding]) -> None:
         """Give findings to the alerts.
@@ -195,7 +216,13 @@ class Analysis:
         with self.lock:
             counts, opened = self.analyzer.status(), [known.finding for known in self.analyzer.open.values()]
         worst = max(opened, key=lambda finding: SEVERITIES.index(finding.severity), default=None)
-        own = {"waiting_bytes": self.taken - self.done, "left_out_total": self.left_out, "faults_total": self.faults}
+        own: dict[str, Any] = {
+            "waiting_bytes": self.taken - self.done,
+            "left_out_total": self.left_out,
+            "faults_total": self.faults,
+        }
+        if self.stream is not None:
+            own["stream"] = self.stream
         return {"analysis": {"wrong": worst and worst.message} | counts | own, "alerts": self.alerts.status()}
 
     def findings(self) -> dict[str, Any]:

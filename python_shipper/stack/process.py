@@ -23,6 +23,7 @@ from python_shipper.exporters.prometheus import PrometheusExporter
 from python_shipper.exporters.prometheus_textfile import Textfile
 from python_shipper.settings import Settings
 from python_shipper.stack.analysis import Analysis
+from python_shipper.stack.events import feed
 from python_shipper.stack.lock import ProcessLock
 from python_shipper.stack.ports import check_exposure, listen
 from python_shipper.store.tantivy import TantivyStore
@@ -71,6 +72,9 @@ def run(settings: Settings, lock: ProcessLock, listener: socket.socket) -> None:
         stack.callback(alerts.stop)
         analysis.start(store)
         stack.callback(analysis.stop)
+        if events := feed(settings, analysis):
+            events.start()
+            stack.callback(events.stop)
         if (
             settings.prometheus_textfile
         ):  # its last content comes after the agent's end and before the alerts' file closes
