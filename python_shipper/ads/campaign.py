@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from python_shipper.ads.given import fields_in
 from python_shipper.contract import contract
+from python_shipper.core.plain import safe_text
+from python_shipper.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from python_shipper.ads.logging_system import AdLoggingSystem
@@ -33,15 +35,21 @@ class CampaignLogger:
     """
 
     def __init__(self, system: AdLoggingSystem, target_roas: float = TARGET_ROAS) -> None:
-        """Log through ``system``; a campaign whose ROAS is under ``target_roas`` is a warning."""
-        self._system = system
-        self._target_roas = target_roas
+        """Log through ``system``; a campaign whose ROAS is under ``target_roas`` is a warning.
+
+        Raises:
+            ConfigurationError: the target is no number.
+        """
+        target = number(target_roas)
+        if target is None:
+            raise ConfigurationError(f"campaign logger: target_roas: expected a number, got {target_roas!r:.80}")
+        self._system, self._target_roas = system, target
         self._log = system.get_logger(f"{system.settings.service_name}.campaign")
 
     def log_campaign_created(self, campaign_id: str, campaign_data: Mapping[str, Any]) -> Receipt:
         """A campaign begins: ``campaign_data`` may hold name, budget, target_roas and anything else."""
         data = fields_in(campaign_data, "data")
-        return self._write(logging.INFO, CREATED, campaign_id, data, f"campaign {campaign_id} created")
+        return self._write(logging.INFO, CREATED, campaign_id, data, f"campaign {safe_text(campaign_id)} created")
 
     def log_campaign_performance(self, campaign_id: str, metrics: Mapping[str, Any]) -> Receipt:
         """How a campaign does: impressions, clicks, conversions, spend, revenue, ctr, roas.
@@ -54,10 +62,11 @@ class CampaignLogger:
         figures |= computed(figures)
         roas, target = number(figures.get("roas")), number(figures.get("target_roas"))
         target = self._target_roas if target is None else target
+        campaign = f"campaign {safe_text(campaign_id)}"
         if roas is None or roas >= target:
-            return self._write(logging.INFO, PERFORMANCE, campaign_id, figures, f"campaign {campaign_id} performance")
+            return self._write(logging.INFO, PERFORMANCE, campaign_id, figures, f"{campaign} performance")
         figures["target_roas"] = target
-        message = f"campaign {campaign_id}: ROAS {roas:.2f} is under its target of {target:.2f}"
+        message = f"{campaign}: ROAS {roas:.2f} is under its target of {target:.2f}"
         return self._write(logging.WARNING, PERFORMANCE, campaign_id, figures, message)
 
     def _write(self, level: int, action: str, campaign_id: str, data: dict[str, Any], message: str) -> Receipt:

@@ -77,10 +77,12 @@ class LogMonitor:
         ``claim_seconds``, that is counted and logged, and the next event comes. ``name`` keeps its place in the stream.
 
         Raises:
-            ConfigurationError: the name is taken, the function is not async, or monitoring runs already.
+            ConfigurationError: the name is none or taken, the function is not async, or monitoring runs already.
         """
         if self._run.began:
             raise ConfigurationError(f"monitor {name!r}: monitoring runs already; add monitors before it starts")
+        if not isinstance(name, str) or not name:
+            raise ConfigurationError(f"monitor {name!r:.80}: expected a name, which keeps its place in the stream")
         if name in self._watches:
             raise ConfigurationError(f"monitor {name!r}: there is one of that name; give it another")
         if not inspect.iscoroutinefunction(monitor_func) and not inspect.iscoroutinefunction(

@@ -105,7 +105,7 @@ class PerformanceLogger:
         self._log.log(STARTED.level, f"{operation} {STARTED.message}", **fields, **known)
 
     def _decorated(self, function: F, operation: str | None) -> F:
-        name = str(operation or getattr(function, "__qualname__", type(function).__name__))
+        name = safe_text(operation or getattr(function, "__qualname__", type(function).__name__))
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise ConfigurationError(f"log_api_call: {name} is a generator; use measure_time around what consumes it")
         if inspect.iscoroutinefunction(function):
@@ -131,7 +131,7 @@ class Measured:
     __slots__ = ("_began", "_operation", "_owner", "_tags")
 
     def __init__(self, owner: PerformanceLogger, operation: str, tags: dict[str, Any]) -> None:
-        self._owner, self._operation, self._tags = owner, operation, tags
+        self._owner, self._operation, self._tags = owner, safe_text(operation), tags
 
     def __enter__(self) -> Self:
         self._began = time.perf_counter()

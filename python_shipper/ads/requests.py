@@ -17,6 +17,7 @@ from python_shipper.collectors.event import EventCollector, EventKind
 from python_shipper.core.clock import now_ms
 from python_shipper.core.config import active
 from python_shipper.core.logger import LoggerLike, as_logger
+from python_shipper.core.plain import safe_text
 from python_shipper.store import Store, open_store
 from python_shipper.store.logs import moment
 
@@ -45,7 +46,7 @@ class AdRequestTracker:
     @staticmethod
     def generate_request_id(user_id: str, timestamp: object) -> str:
         """16 hex digits of the SHA-256 of user and time: the same for the same."""
-        text = f"{user_id}:{timestamp}".encode("utf-8", "replace")
+        text = f"{safe_text(user_id)}:{safe_text(timestamp)}".encode("utf-8", "replace")
         return hashlib.sha256(text).hexdigest()[:ID_CHARACTERS]
 
     def track_ad_request(
@@ -106,7 +107,7 @@ class AdRequestTracker:
             ConfigurationError: the store's packages are not installed, or a setting is wrong.
             StoreError: the store cannot be read.
         """
-        journey = find_journey(self._opened(), request_id)
+        journey = find_journey(self._opened(), safe_text(request_id))
         if journey is None:
             self._log.log(30, "no step of this ad request is in the log store", request_id=request_id)
         return journey

@@ -95,6 +95,7 @@ class MetricCollector:
         Raises:
             ConfigurationError: a name or value that cannot be, or the name is of another kind.
         """
+        value = number(name, value)
         if not value >= 0 or math.isinf(value):
             raise ConfigurationError(f"metric {name}: a counter only rises; got {value!r}")
         with self._lock:
@@ -109,6 +110,7 @@ class MetricCollector:
         Raises:
             ConfigurationError: a name or value that cannot be, or the name is of another kind.
         """
+        value = number(name, value)
         if not math.isfinite(value):
             raise ConfigurationError(f"metric {name}: expected a finite number, got {value!r}")
         with self._lock:
@@ -121,6 +123,7 @@ class MetricCollector:
         Raises:
             ConfigurationError: a name or value that cannot be, or the name is of another kind.
         """
+        value = number(name, value)
         if not math.isfinite(value):
             raise ConfigurationError(f"metric {name}: expected a finite number, got {value!r}")
         with self._lock:
@@ -185,9 +188,9 @@ class MetricCollector:
         return found
 
     def _series(self, name: str, kind: str, labels: dict[str, object], unit: str | None = None) -> Series:
-        named = self._named.get(name)
+        named = self._named.get(name) if isinstance(name, str) else None
         if named is None:
-            if not NAME.fullmatch(name):
+            if not isinstance(name, str) or not NAME.fullmatch(name):
                 raise ConfigurationError(f"metric {name!r:.80}: expected letters, digits and _, not a digit first")
             named = self._named[name] = Named(kind, unit)
             self._start()
@@ -213,6 +216,18 @@ class MetricCollector:
     def _reset(self) -> None:
         """In a forked child: what was measured before the fork is the parent's to tell."""
         self._lock, self._writing, self._named, self._timer = threading.RLock(), threading.RLock(), {}, None
+
+
+def number(name: object, value: Any) -> float:
+    """A measured value, which may be of any type of number.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise ConfigurationError(f"metric {name!s:.80}: expected a finite number, got {value!r:.80}") from None
 
 
 def shown(label: str, value: object) -> str:

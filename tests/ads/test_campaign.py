@@ -12,6 +12,7 @@ import pytest
 from python_shipper import AdLoggingSystem, CampaignLogger
 from python_shipper.agent.pipeline import Pipeline, Source
 from python_shipper.core.clock import now_ms
+from python_shipper.errors import ConfigurationError
 from tests.ads.system import Root
 
 
@@ -92,6 +93,11 @@ def test_where_there_is_no_roas_nobody_is_warned(
     CampaignLogger(system).log_campaign_performance("c1", metrics)
     (line,) = lines(system, root)
     assert line["log.level"] == "info" and "ctr" not in line["christmas"]["campaign"]
+
+
+def test_a_target_that_is_no_number_is_refused_where_it_is_given(system: AdLoggingSystem) -> None:
+    with pytest.raises(ConfigurationError, match="target_roas: expected a number, got 'high'"):
+        CampaignLogger(system, target_roas="high")  # type: ignore[arg-type]
 
 
 def test_a_target_of_ones_own_and_an_awaited_call(system: AdLoggingSystem, root: Root) -> None:

@@ -175,10 +175,15 @@ def test_what_a_monitor_returns_becomes_alerts_that_are_stored_and_told(
 
 @pytest.mark.parametrize(
     ("name", "function", "said"),
-    [("one", Collects(), "there is one of that name"), ("two", print, "expected an async function")],
+    [
+        ("one", Collects(), "there is one of that name"),
+        ("two", print, "expected an async function"),
+        ("", Collects(), "expected a name"),
+        (["two"], Collects(), "expected a name"),
+    ],
 )
 def test_what_cannot_be_a_monitor_is_refused(
-    name: str,
+    name: Any,
     function: Any,
     said: str,
     root: Root,

@@ -165,6 +165,15 @@ def test_a_generator_is_refused_where_it_is_decorated() -> None:
             yield 1
 
 
+def test_an_operation_that_is_no_text_costs_the_block_nothing(name: str, events: Events) -> None:
+    measured = PerformanceLogger(name)
+    for operation in (None, 5, ["a"], {"b": 1}, "\ud800"):
+        with measured.measure_time(operation):  # type: ignore[arg-type]
+            pass
+    assert list(measured.get_performance_summary()) == ["None", "5", "['a']", "{'b': 1}", "\ud800"]
+    assert len(events()) == 5
+
+
 def test_threads_and_tasks_are_counted_without_loss() -> None:
     measured = PerformanceLogger("tests.silent")
     barrier, interval = threading.Barrier(8), sys.getswitchinterval()

@@ -59,10 +59,16 @@ def stored(tmp_path: Path) -> Callable[..., Path]:
     return fill
 
 
+class Unprintable:
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
 def test_an_id_is_the_same_for_the_same_and_16_hex_digits() -> None:
     # printf 'u-1:2026-01-01T00:00:00Z' | sha256sum | head -c 16
     assert AdRequestTracker.generate_request_id("u-1", "2026-01-01T00:00:00Z") == "6d34f4044a920d40"
     assert len(AdRequestTracker.generate_request_id("\ud800", None)) == 16
+    assert len(AdRequestTracker.generate_request_id(Unprintable(), Unprintable())) == 16
 
 
 def test_every_step_is_a_line_with_typed_fields_and_personal_data_is_masked(name: str, events: Events) -> None:
@@ -178,5 +184,7 @@ def test_a_funnel_of_a_time_takes_its_steps_only(stored: Callable[..., Path]) ->
 def test_an_unknown_id_is_warned_of_and_none(tmp_path: Path) -> None:
     with reading(tmp_path / "data") as tracker, capture("tests.silent") as lines:
         assert tracker.get_request_journey("nobody") is None
+        assert tracker.get_request_journey(None) is None  # type: ignore[arg-type]
         assert tracker.get_funnel().ad_request == 0
-    assert [(line["log.level"], line["christmas"]["request"]["id"]) for line in lines] == [("warning", "nobody")]
+    assert [line["log.level"] for line in lines] == ["warning"] * 2
+    assert lines[0]["christmas"]["request"]["id"] == "nobody"

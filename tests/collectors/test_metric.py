@@ -8,6 +8,8 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -100,6 +102,10 @@ def test_label_values_are_masked_and_bounded(metrics: MetricCollector, monkeypat
         (lambda m: m.counter("a", float("nan")), "a counter only rises"),
         (lambda m: m.gauge("a", float("inf")), "metric a: expected a finite number"),
         (lambda m: m.histogram("a", float("nan")), "metric a: expected a finite number"),
+        (lambda m: m.counter("a", "many"), "metric a: expected a finite number, got 'many'"),
+        (lambda m: m.gauge("a", None), "metric a: expected a finite number, got None"),
+        (lambda m: m.histogram("a", 10**400), "metric a: expected a finite number, got 1000"),
+        (lambda m: m.gauge([], 1), "expected letters, digits and _"),
         (lambda m: (m.counter("a"), m.gauge("a", 1)), "metric a: is a counter, not a gauge"),
         (lambda m: m.gauge("a", 1, le=1), "metric a: label 'le'"),
         (lambda m: m.gauge("a", 1, **{"a-b": 1}), "metric a: label 'a-b'"),
@@ -108,6 +114,12 @@ def test_label_values_are_masked_and_bounded(metrics: MetricCollector, monkeypat
 def test_what_cannot_be(metrics: MetricCollector, call: Any, words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
         call(metrics)
+
+
+def test_any_type_of_number_is_one(metrics: MetricCollector) -> None:
+    for value in (1, 0.5, Decimal("1.5"), Fraction(1, 2)):
+        metrics.counter("spend_total", value)  # type: ignore[arg-type]
+    assert shown(metrics)["spend_total", ()] == 3.5
 
 
 def test_bounds_that_do_not_rise() -> None:
