@@ -18,6 +18,7 @@ from python_shipper.contract import Contract, Field, Rule, contract, masking_rul
 from python_shipper.core import Event
 from python_shipper.core.checks import CHECKS
 from python_shipper.core.pretest import Gates
+from python_shipper.core.values import lowered, text_of
 from python_shipper.errors import ConfigurationError
 from python_shipper.settings import Settings
 
@@ -114,7 +115,7 @@ class Masker:
     def hashed(self, text: str) -> str:
         """What the action `hash` leaves of ``text``: `hmac:<key id>:<32 hex>`; a query for it hashes its literal."""
         assert self._hash_key is not None, "a rule that hashes is refused without a key"  # noqa: S101
-        plain = text.lower().replace(" ", "").replace("-", "").encode("utf-8", "replace")
+        plain = lowered(text).replace(" ", "").replace("-", "").encode("utf-8", "replace")
         return f"hmac:{self._key_id}:{hmac.new(self._hash_key, plain, 'sha256').hexdigest()[:32]}"
 
     def action(self, key: str) -> Callable[[str], str] | None:
@@ -168,7 +169,7 @@ class Masker:
             return [self._treated(item, action) for item in value]
         if value is None or isinstance(value, bool):
             return value
-        text = value if isinstance(value, str) else str(value)
+        text = text_of(value) if isinstance(value, str | int | float) else str(value)
         return text if is_masked(text) or not text else action(text)
 
     def _number(self, value: int) -> int | str:

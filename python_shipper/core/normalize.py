@@ -15,7 +15,7 @@ from python_shipper.core import Event
 from python_shipper.core.extra import bounded, place, pruned
 from python_shipper.core.masking import Masker, untouched
 from python_shipper.core.ulid import is_ulid
-from python_shipper.core.values import MISFIT, fitted, prefixes, scaled
+from python_shipper.core.values import MISFIT, fitted, lowered, prefixes, scaled
 
 NESTED, DOTTED, SHORT = range(3)
 EXTRA = "christmas.extra"
@@ -120,14 +120,14 @@ def keep_field(fields: Event, given: Given, moved: list[Given], dropped: tuple[s
     if kept is MISFIT or (given.path == "event.id" and not is_ulid(kept)):
         moved.append(given)
     elif given.path not in dropped:
-        fields[given.path] = kept.lower() if given.path == "log.level" else kept
+        fields[given.path] = lowered(kept) if given.path == "log.level" else kept
 
 
 def unknown_keys(given: Given) -> tuple[str, ...]:
     """The keys below ``christmas.extra``: as given, but of an unknown ``christmas.x`` only ``x``."""
     if given.path.startswith("christmas.") and given.path not in contract().fields and tree_of(given.path) is None:
         first = given.keys[0].removeprefix("christmas").removeprefix(".")
-        return (first, *given.keys[1:]) if first else given.keys[1:]
+        return (first, *given.keys[1:]) if first else given.keys[1:] or given.keys
     return given.keys
 
 

@@ -38,6 +38,11 @@ def text_of(value: Any) -> Any:
     return str(value) if isinstance(value, int) else MISFIT
 
 
+def lowered(text: str) -> str:
+    """Lower case as Ruby writes it: Python's has another letter for a capital sigma that ends a word."""
+    return text.replace("Σ", "σ").lower()
+
+
 def keyword(value: Any) -> Any:
     """Text of at most ``limits.keyword_characters``."""
     text = text_of(value)

@@ -89,7 +89,7 @@ def run(cases: Sequence[Case], params: dict[str, str]) -> Iterator[dict[str, Any
             timeout=SECONDS, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout[-3000:]
-        for line in (folder / "answers").read_text().splitlines():
+        for line in filter(None, (folder / "answers").read_text().split("\n")):  # not splitlines: U+2028 is no end
             index, document_id, document = json.loads(line)
             yield {"index": index, "id": document_id, "document": document}
 

@@ -6,6 +6,7 @@ module Shipper
   module Decode
     MAX_BYTES = 10_485_760 # Filebeat's message_max_bytes
     MAX_DEPTH = 500
+    RETURN = 13 # \r
     # Ruby's parser lets two things pass that JSON forbids: comments, and escapes such as \q. A cheap test looks for
     # their first characters; only then are the strings taken out and the rest looked at.
     DOUBTFUL = %r{/[/*]|\\[^"\\/bfnrtu]}
@@ -18,11 +19,14 @@ module Shipper
 
     module_function
 
-    # The line without its newline, cut where Filebeat cuts, each invalid byte replaced by U+FFFD.
+    # The line without its end (every \r of it: Filebeat has taken one already), cut where Filebeat cuts, each invalid
+    # byte replaced by U+FFFD.
     def text(line)
       line = line.dup.force_encoding(Encoding::UTF_8) unless line.encoding == Encoding::UTF_8
-      line = line.delete_suffix("\n").delete_suffix("\r") if line.end_with?("\n", "\r")
-      line = line.byteslice(0, MAX_BYTES) if line.bytesize > MAX_BYTES
+      line = line.delete_suffix("\n")
+      size = line.bytesize
+      size -= 1 while size.positive? && line.getbyte(size - 1) == RETURN
+      line = line.byteslice(0, [size, MAX_BYTES].min) if size < line.bytesize || size > MAX_BYTES
       line.valid_encoding? ? line : line.scrub { |bytes| "\uFFFD" * bytes.bytesize }
     end
 

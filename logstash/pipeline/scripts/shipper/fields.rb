@@ -96,7 +96,8 @@ module Shipper
       return given.keys if known || !given.path.start_with?("christmas.")
 
       first = given.keys.first.delete_prefix("christmas").delete_prefix(".")
-      first.empty? ? given.keys.drop(1) : [first, *given.keys.drop(1)]
+      below = [first, *given.keys.drop(1)].drop(first.empty? ? 1 : 0)
+      below.empty? ? given.keys : below
     end
 
     def masked(fields)

@@ -75,8 +75,18 @@ module Shipper
 
       digits = (whole + fraction).sub(/\A0+/, "")
       point = digits.length - fraction.length + exponent.to_i
-      digits = digits.sub(/0+\z/, "")
-      digits.empty? ? "0.0" : sign + placed(digits, point)
+      digits.empty? ? "0.0" : sign + placed(*fewest(value.abs, point))
+    end
+
+    # The fewest digits that no other number has: of 1e23, 5e-324 and 8.678914412312191e19 JRuby writes others.
+    def fewest(value, point)
+      exact = value.to_r
+      17.downto(1).reduce(nil) do |found, count|
+        nearest = (exact * Rational(10)**(count - point)).round(half: :even)
+        return found unless "#{nearest}e#{point - count}".to_f == value
+
+        [nearest.to_s.sub(/0+\z/, ""), point + nearest.to_s.length - count]
+      end
     end
 
     # `digits` with the decimal point behind the first `point` of them.
