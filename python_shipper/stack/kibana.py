@@ -15,6 +15,8 @@ from python_shipper.stack.provision import read_json
 Report = Callable[[str], None]
 Object = dict[str, Any]
 LAYER = "indexpattern-datasource-layer-"
+CORE_VERSION = "8.8.0"
+TYPE_VERSIONS = {"index-pattern": "8.0.0", "search": "8.0.0", "lens": "8.9.0", "dashboard": "8.9.0"}
 
 
 def apply(api: Api, folder: Path, report: Report) -> None:
@@ -51,13 +53,33 @@ def faults(each: Object, known: set[tuple[Any, Any]]) -> Iterator[str]:
     """What is wrong with one object; Kibana's import accepts all of these and fails when it is opened."""
     yield from (f"no {name}" for name in ("type", "id", "attributes", "references") if name not in each)
     attributes = each.get("attributes", {})
+    yield from version_faults(each)
     yield from absent_references(each, known)
     if not attributes.get("title"):
         yield "no title"
+    if each.get("type") == "search":
+        yield from source_faults(attributes, each.get("references", []))
     if each.get("type") == "lens":
         yield from lens_faults(attributes, each.get("references", []))
     if each.get("type") == "dashboard":
         yield from dashboard_faults(attributes, each.get("references", []))
+
+
+def version_faults(each: Object) -> Iterator[str]:
+    """Versions that are absent (a 500) or newer than the lowest that has our fields (older servers refuse them)."""
+    lowest = {"coreMigrationVersion": CORE_VERSION, "typeMigrationVersion": TYPE_VERSIONS.get(each.get("type", ""))}
+    for name, version in lowest.items():
+        if version and each.get(name) != version:
+            yield f"{name}: expected {version}, got {each.get(name)}"
+
+
+def source_faults(attributes: Object, references: list[Object]) -> Iterator[str]:
+    """Faults of what a search is told of its data views."""
+    source = decoded(attributes.get("kibanaSavedObjectMeta", {}).get("searchSourceJSON"))
+    if not isinstance(source, dict):
+        yield "searchSourceJSON is not JSON"
+    elif source.get("indexRefName") not in {reference["name"] for reference in references}:
+        yield f"no reference {source.get('indexRefName')} for the search's data view"
 
 
 def absent_references(each: Object, known: set[tuple[Any, Any]]) -> Iterator[str]:

@@ -43,6 +43,36 @@ def test_a_file_is_pretty_and_named_after_its_object(file: Path) -> None:
     assert each["typeMigrationVersion"] == TYPE_VERSIONS[each["type"]]
 
 
+SOURCE = "kibanaSavedObjectMeta"
+ATTRIBUTES = {
+    "index-pattern": {"title", "name", "timeFieldName"},
+    "search": {"title", "description", "columns", "sort", "grid", "hideChart", "isTextBasedQuery", SOURCE},
+    "dashboard": {"title", "panelsJSON", "optionsJSON", SOURCE},
+}
+
+
+@pytest.mark.parametrize(("kind", "id_"), OBJECTS)
+def test_an_object_has_the_attributes_that_kibana_reads(kind: str, id_: str) -> None:
+    each = OBJECTS[kind, id_]
+    assert ATTRIBUTES[kind] <= set(each["attributes"])
+    source = json.loads(each["attributes"].get(SOURCE, {}).get("searchSourceJSON", "{}"))
+    references = {reference["name"] for reference in each["references"]}
+    named = [source["indexRefName"]] if kind == "search" else []
+    named += [pill["meta"]["indexRefName"] for pill in source.get("filter", [])]
+    assert set(named) <= references
+
+
+def test_a_lens_names_its_data_view_by_its_layer() -> None:
+    lenses = list(panels.lenses())
+    assert len(lenses) > 20
+    for _, attributes, _ in lenses:
+        assert attributes["title"]
+        assert attributes["visualizationType"] in {"lnsMetric", "lnsXY", "lnsDatatable", "lnsPie"}
+        assert {"visualization", "query", "filters", "datasourceStates"} <= set(attributes["state"])
+        layers = attributes["state"]["datasourceStates"]["formBased"]["layers"]
+        assert {kibana.LAYER + layer for layer in layers} <= {each["name"] for each in attributes["references"]}
+
+
 def test_a_trace_id_opens_its_trace() -> None:
     formats = json.loads(OBJECTS["index-pattern", "christmas-logs"]["attributes"]["fieldFormatMap"])
     dashboard = formats["trace.id"]["params"]["urlTemplate"].partition("#/view/")[2].partition("?")[0]
