@@ -69,6 +69,8 @@ def parsed(line: str, where: str) -> tuple[str, str]:
         )
     if name == "kibana_system" and "${" in password:
         raise ConfigurationError(f"{where}: Kibana would read ${{…}} in its password as a variable; choose another")
+    if name == "logstash_writer" and not password.isascii():
+        raise ConfigurationError(f"{where}: Logstash sends a letter outside ASCII in its password as ?; choose another")
     return name, password
 
 
