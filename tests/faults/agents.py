@@ -17,10 +17,8 @@ from pathlib import Path
 from python_shipper.agent import agent as agents
 from python_shipper.agent.agent import Agent
 from python_shipper.agent.ingest import Ingest
-from python_shipper.core.clock import iso
 from python_shipper.settings import Settings
 from python_shipper.store import writer
-from python_shipper.store.days import DAY_MS
 
 
 class DiesBeforeCheckpoint(Ingest):
@@ -45,16 +43,15 @@ def die_between_days() -> None:
     writer.Writer.commit_day = commit
 
 
-def compress(start: float, start_ms: int, day_seconds: float) -> None:
-    """A clock on which a day takes ``day_seconds``."""
+def follow(clock: Path) -> None:
+    """The clock that a test moves."""
 
     def run() -> None:
         while True:
-            ms = start_ms + (time.time() - start) * DAY_MS / day_seconds
-            os.environ["SHIPPER_NOW"] = iso(int(ms))
+            os.environ["SHIPPER_NOW"] = clock.read_text()
             time.sleep(0.01)
 
-    os.environ["SHIPPER_NOW"] = iso(start_ms)
+    os.environ["SHIPPER_NOW"] = clock.read_text()
     threading.Thread(target=run, daemon=True).start()
 
 
@@ -66,8 +63,7 @@ def prepare(fault: str) -> None:
     elif fault.startswith("now="):
         os.environ["SHIPPER_NOW"] = fault.removeprefix("now=")
     elif fault.startswith("clock="):
-        start, start_ms, day_seconds = fault.removeprefix("clock=").split()
-        compress(float(start), int(start_ms), float(day_seconds))
+        follow(Path(fault.removeprefix("clock=")))
 
 
 def serve(settings: Settings, fault: str) -> None:

@@ -179,6 +179,15 @@ class Ground:
         finally:
             store.close()
 
+    def stores(self, lines: int = 100) -> None:
+        """Wait until the agent has stored so many lines more: only then it is surely at work."""
+        before = self.count()
+        until(lambda: self.count() >= before + lines, 120)
+
+    def says(self, words: str) -> bool:
+        """Whether an agent has said that."""
+        return words in self.errors.read_text()
+
     def verified(self, patience_seconds: float = 30.0) -> list[ServiceCounts]:
         """What `shipper verify` says."""
         store = TantivyStore.open(self.settings.data_dir)

@@ -16,17 +16,17 @@ def test_a_clock_a_day_off(ground, traffic, hours):
     traffic.start(300)
     wrong = datetime.now(UTC) + timedelta(hours=hours)
     ground.start()
-    time.sleep(1)
+    ground.stores()
     ground.end()
     ground.start(f"now={wrong.isoformat()}")
-    time.sleep(1.5)
+    ground.stores()
     ground.end()
     ground.start()
-    time.sleep(1)
+    ground.stores()
     traffic.stop()
     named, unnamed, rubbish = ground.expected()
     total = len(named) + sum(unnamed.values()) + sum(rubbish.values())
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 120
     while ground.count() < total:
         assert time.monotonic() < deadline, (ground.count(), total, len(named), unnamed.total(), rubbish.total())
         time.sleep(0.1)

@@ -2,7 +2,6 @@
 
 import random
 import signal
-import time
 
 import pytest
 
@@ -15,7 +14,7 @@ def test_a_damaged_database(ground, traffic, rounds, name):
     path = ground.settings.data_dir / name
     for turn in range(rounds(2, 20)):
         ground.start()
-        time.sleep(1.2)
+        ground.stores()
         ground.end(signal.SIGTERM)
         with path.open("r+b") as file:
             file.seek(random.Random(turn).randrange(max(1, path.stat().st_size - 4096)) if turn % 2 else 0)
@@ -31,7 +30,7 @@ def test_a_damaged_database(ground, traffic, rounds, name):
 def test_a_torn_index(ground, traffic, part):
     traffic.start(300)
     ground.start()
-    time.sleep(2.5)
+    ground.stores(500)
     ground.end(signal.SIGTERM)
     traffic.stop()
     files = (ground.settings.data_dir / "store" / "logs").rglob(part)

@@ -5,13 +5,14 @@ import resource
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from python_shipper.agent import Agent
 from python_shipper.errors import StoreError
+from tests.faults.conftest import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("root"), pytest.mark.timeout(600)]
 
@@ -38,6 +39,17 @@ def fill(folder: Path) -> Path:
     return filler
 
 
+def filled_until(true: Callable[[], bool], folder: Path) -> Path:
+    """Use up all the room, again and again, for the engine deletes what it has merged, and so finds room."""
+
+    def filled() -> bool:
+        fill(folder)
+        return true()
+
+    until(filled, 60)
+    return folder / "filler"
+
+
 @pytest.mark.parametrize("place", ["store", "spool", "."], ids=["store", "dead letters", "checkpoint"])
 def test_disk_full(ground, traffic, place):
     data = ground.settings.data_dir
@@ -50,13 +62,11 @@ def test_disk_full(ground, traffic, place):
             mounts.enter_context(mounted(data / place, "30m"))
         ground.start()
         traffic.start(300)
-        time.sleep(1.5)
-        filler = fill(data / place)
-        time.sleep(6)
+        ground.stores()
+        filler = filled_until(lambda: ground.says("the agent keeps trying"), data / place)
+        time.sleep(3)
         assert ground.alive(), ground.errors.read_text()
         traffic.stop()
-        behind = ground.count()
-        assert behind < traffic.written + traffic.foreign
         filler.unlink()
         ground.assert_all_is_well()
         assert not list(data.rglob("*.damaged-*")), "no room is no damage"
@@ -68,7 +78,7 @@ def test_read_only(ground, traffic):
     with mounted(data, "60m"):
         ground.start()
         traffic.start(300)
-        time.sleep(1.5)
+        ground.stores()
         ground.end()
         subprocess.run(["mount", "-o", "remount,ro", str(data)], check=True)
         with pytest.raises(StoreError, match="writ"):
@@ -86,8 +96,8 @@ def test_read_only_while_it_waits_for_room(ground, traffic):
     with mounted(data, "60m"):
         ground.start()
         traffic.start(300)
-        time.sleep(1.5)
-        filler = fill(data)
+        ground.stores()
+        filler = filled_until(lambda: ground.says("the agent keeps trying"), data)
         until_remounted(data)
         traffic.stop()
         time.sleep(3)
@@ -100,20 +110,18 @@ def test_read_only_while_it_waits_for_room(ground, traffic):
 
 def until_remounted(path: Path) -> None:
     """Remount read-only as soon as nobody has a file open for writing, which is while the agent waits to try again."""
-    deadline = time.monotonic() + 60
-    while subprocess.run(["mount", "-o", "remount,ro", str(path)], capture_output=True).returncode:
-        assert time.monotonic() < deadline, "the agent never let go of its files"
-        fill(path)  # the engine deletes what it has merged, and so finds room again
-        time.sleep(0.02)
+    remount = ["mount", "-o", "remount,ro", str(path)]
+    filled_until(lambda: not subprocess.run(remount, capture_output=True).returncode, path)
 
 
 def test_out_of_file_descriptors(ground, traffic):
     pid = ground.start()
     traffic.start(300)
-    time.sleep(1.5)
+    ground.stores()
     limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, limits[1]))
-    time.sleep(4)
+    until(lambda: ground.says("the agent keeps trying"))
+    time.sleep(2)
     assert ground.alive(), ground.errors.read_text()
     traffic.stop()
     resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from python_shipper.core.ulid import new_ulid
+from tests.faults.conftest import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
@@ -39,7 +40,7 @@ def test_rotation_storm(make_ground, make_traffic, rounds):
     thread.start()
     try:
         traffic.start(5000)
-        time.sleep(rounds(8, 120))
+        until(lambda: traffic.written >= 5000 * rounds(8, 120), 1000)
         traffic.stop()
         (legacy, orders) = settled(ground)
     finally:
