@@ -67,13 +67,13 @@ def test_a_line_is_found_and_nothing_is_left_after_down(settings: Settings) -> N
     status = embedded.status(settings)
     assert (status["running"], status["url"]) == (True, f"http://127.0.0.1:{settings.api_port}")
     write(settings, "orders", 50)
-    assert embedded.wait_for(lambda: count(settings, "service:orders line") == 50, 20)
+    assert embedded.wait_for(lambda: count(settings, "service:orders line") == 50, 60)
     found = ask(settings, status["url"], "/api/logs?q=order_id:o7")
     assert [hit["_source"]["message"] for hit in found["hits"]] == ["line 7"]
     embedded.up(settings, said.append)
     assert said[-1] == f"already running: {status['url']} (pid {status['pid']})"
     with closing(open_store(settings)) as store:
-        rows = {row.service: row for row in verify(settings, store, 20)}
+        rows = {row.service: row for row in verify(settings, store, 60)}
     assert (rows["orders"].written, rows["orders"].stored, rows["orders"].difference) == (51, 51, 0)
     embedded.down(settings, said.append)
     embedded.down(settings, said.append)
@@ -91,7 +91,7 @@ def test_killed_in_traffic_and_started_again_everything_is_there_once(settings: 
         for _ in range(3):
             time.sleep(0.4)
             os.kill(embedded.status(settings)["pid"], signal.SIGKILL)
-            assert embedded.wait_for(lambda: not embedded.running(settings), 10)
+            assert embedded.wait_for(lambda: not embedded.running(settings), 60)
             embedded.up(settings, lambda _: None)
         writer.wait()
     with closing(open_store(settings)) as store:
@@ -105,12 +105,12 @@ def test_it_serves_its_own_store_also_where_another_is_named(settings: Settings)
     elsewhere = replace(settings, stack=None, elasticsearch_url="http://127.0.0.1:1")
     embedded.up(elsewhere, lambda _: None)
     url = embedded.status(elsewhere)["url"]
-    assert embedded.wait_for(lambda: ask(elsewhere, url, "/api/logs?q=service:shipper")["total"] > 0, 20)
+    assert embedded.wait_for(lambda: ask(elsewhere, url, "/api/logs?q=service:shipper")["total"] > 0, 60)
 
 
 def test_its_own_lines_are_ecs_and_searchable(settings: Settings) -> None:
     embedded.up(settings, lambda _: None)
-    assert embedded.wait_for(lambda: count(settings, "service:shipper") > 0, 20)
+    assert embedded.wait_for(lambda: count(settings, "service:shipper") > 0, 60)
     lines = (settings.data_dir / "logs" / "shipper.ecs.log").read_text().splitlines()
     assert {json.loads(line)["service"]["name"] for line in lines} == {"shipper"}
 
@@ -147,13 +147,13 @@ def test_a_log_folder_that_cannot_be_is_refused(settings: Settings, bad: str) ->
 def test_a_damaged_checkpoint_loses_nothing(settings: Settings) -> None:
     embedded.up(settings, lambda _: None)
     write(settings, "orders", 30)
-    assert embedded.wait_for(lambda: count(settings, "service:orders line") == 30, 20)
+    assert embedded.wait_for(lambda: count(settings, "service:orders line") == 30, 60)
     embedded.down(settings, lambda _: None)
     for part in settings.data_dir.glob("checkpoint.sqlite3*"):
         part.write_bytes(b"damaged" * 1000)
     write(settings, "orders", 30)
     embedded.up(settings, lambda _: None)
-    assert embedded.wait_for(lambda: count(settings, "service:orders line") == 60, 20)
+    assert embedded.wait_for(lambda: count(settings, "service:orders line") == 60, 60)
 
 
 def test_off_loopback_without_token_and_tls_is_refused(settings: Settings) -> None:

@@ -95,13 +95,13 @@ def test_no_sample_steps_back_over_kills_and_all_is_counted_once(settings: Setti
     with subprocess.Popen([sys.executable, "-c", WRITE], env=embedded.environment(settings)) as writer:
         for _ in range(KILLS):
             seen = lines(before)
-            assert embedded.wait_for(lambda seen=seen: lines(before) > seen, 30)  # type: ignore[misc]
+            assert embedded.wait_for(lambda seen=seen: lines(before) > seen, 60)  # type: ignore[misc]
             os.kill(embedded.status(settings)["pid"], signal.SIGKILL)
-            assert embedded.wait_for(lambda: not embedded.running(settings), 10)
+            assert embedded.wait_for(lambda: not embedded.running(settings), 60)
             embedded.up(settings, lambda _: None)
         writer.kill()
     for _ in range(2):  # the second time nothing is written any more but the process's own lines
-        assert embedded.wait_for(lambda: lines(scraped(settings)) == documents(settings), 30)
+        assert embedded.wait_for(lambda: lines(scraped(settings)) == documents(settings), 60)
     stop.set()
     scraper.join()
     assert back == []
