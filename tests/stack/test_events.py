@@ -24,7 +24,7 @@ from python_shipper.stack.embedded import wait_for
 from python_shipper.stack.events import EventFeed, feed
 from python_shipper.store.tantivy import TantivyStore
 from tests.ads.redis_server import RedisServer
-from tests.stack.test_analysis import UP_TO_DATE, found, kinds
+from tests.stack.test_analysis import UP_TO_DATE, found, kinds, open_alerts
 from tests.stack.test_embedded import free_port
 
 redis = pytest.mark.needs("redis")
@@ -160,6 +160,7 @@ def test_the_embedded_process_follows_the_stream_through_a_kill(
             writer.put(new_event("bid", {"error_type": "TimeoutError"}))
             time.sleep(0.02)
         since = opened[key]["since"]
+        assert wait_for(lambda: "|".join(key) in open_alerts(settings), 60)
         os.kill(embedded.status(settings)["pid"], signal.SIGKILL)
         assert wait_for(lambda: not embedded.running(settings), 30)
         embedded.up(settings, lambda _: None)
