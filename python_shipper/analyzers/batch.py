@@ -204,7 +204,7 @@ def measured(measures: Measures, limits: Limits) -> Row:
     totals, operations, errors = measures.totals(), measures.operations(), measures.errors()
     slow = [row["operation"] for row in operations if row["p95_ms"] > limits.p95_ms]
     anomalies = [
-        *high_error_rate(totals["errors"], totals["events"], totals["records"], limits, measures.latest_failures()),
+        *high_error_rate(totals["errors"], totals["events"], totals["records"], limits, measures.latest_failures),
         *slow_responses(operations, limits, measures.slowest_lines(slow) if slow else {}),
     ]
     return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -36,7 +36,7 @@ def severity(value: float, threshold: float) -> str:
 
 
 def high_error_rate(
-    errors: int, events: int, records: int, limits: Limits, evidence: Sequence[str]
+    errors: int, events: int, records: int, limits: Limits, evidence: Callable[[], Sequence[str]]
 ) -> list[dict[str, Any]]:
     """The anomaly of too many errors: by events, or by all records where there are no events at all."""
     whole, of = (events, "events") if events else (records, "records")
@@ -50,7 +50,7 @@ def high_error_rate(
             "value": round(value, 6),
             "of": of,
             "threshold": limits.error_rate,
-            "evidence": list(evidence),
+            "evidence": list(evidence()),
         }
     ]
 

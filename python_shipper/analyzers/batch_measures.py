@@ -140,12 +140,15 @@ class Measures:
 
     def operations(self) -> list[Row]:
         """Durations by operation, the slowest 95th percentile first."""
+        self.db.execute(
+            f"""CREATE OR REPLACE TEMP TABLE steps AS
+            SELECT {OPERATION} AS operation, CASE WHEN duration > 0 THEN floor(ln(duration) / {WIDTH})::INT ELSE -1 END
+                AS step, count(*) AS count, min(duration) AS low, max(duration) AS high, sum(duration) AS sum
+            FROM records WHERE duration IS NOT NULL GROUP BY 1, 2"""
+        )
         found = self.rows(
-            f"""WITH timed AS (SELECT {OPERATION} AS operation, duration FROM records WHERE duration IS NOT NULL),
-            told AS (SELECT operation FROM timed GROUP BY 1 ORDER BY count(*) DESC, operation LIMIT {MOST_NAMES})
-            SELECT operation, CASE WHEN duration > 0 THEN floor(ln(duration) / {WIDTH})::INT ELSE -1 END AS step,
-                count(*) AS count, min(duration) AS low, max(duration) AS high, sum(duration) AS sum
-            FROM timed WHERE operation IN (SELECT operation FROM told) GROUP BY 1, 2 ORDER BY 1, 2"""
+            f"""SELECT * FROM steps WHERE operation IN (SELECT operation FROM steps GROUP BY 1
+                ORDER BY sum(count) DESC, operation LIMIT {MOST_NAMES}) ORDER BY operation, step"""
         )
         steps: dict[str, list[Row]] = defaultdict(list)
         for row in found:
@@ -178,14 +181,20 @@ class Measures:
 
     def errors(self) -> list[Row]:
         """Errors by type and fingerprint, most first, first and last occurrence; at most the 2,000 commonest ways."""
+        self.db.execute(
+            f"""CREATE OR REPLACE TEMP TABLE failures AS
+            SELECT ts, id, error_type, service, trace, stack, message,
+                coalesce({SAME_STACK}, {SAME_MESSAGE}) AS way, stack IS NULL AS bare FROM records WHERE failed"""
+        )
         groups = self.rows(
-            f"""SELECT error_type, count(*) AS count, min(ts) AS first, max(ts) AS last,
-                list(DISTINCT service) AS services,
+            f"""WITH told AS (SELECT error_type, way, bare, count(*) AS count, min(ts) AS first, max(ts) AS last
+                FROM failures GROUP BY ALL ORDER BY count DESC, first, error_type, way, bare LIMIT {MOST_GROUPS})
+            SELECT told.error_type, count, first, last, list(DISTINCT service) AS services,
                 min_by(struct_pack(stack, message, trace, service), {EARLIEST}) AS one,
-                min({EARLIEST}) AS earliest, min(trace, {EVIDENCE}) AS traces
-            FROM records WHERE failed
-            GROUP BY error_type, CASE WHEN stack IS NULL THEN {SAME_MESSAGE} END, {SAME_STACK}
-            ORDER BY count DESC, earliest LIMIT {MOST_GROUPS}"""
+                min(trace, {EVIDENCE}) AS traces
+            FROM failures JOIN told ON failures.error_type IS NOT DISTINCT FROM told.error_type
+                AND failures.way IS NOT DISTINCT FROM told.way AND failures.bare = told.bare
+            GROUP BY told.error_type, told.way, told.bare, count, first, last"""
         )
         found: dict[tuple[str, str], Row] = {}
         for group in groups:
@@ -206,12 +215,16 @@ class Measures:
 
     def campaigns(self) -> list[Row]:
         """The funnel by campaign: bids, wins, impressions, clicks, conversions, what they cost and brought."""
-        steps = ", ".join(f"count(*) FILTER ({condition}) AS {name}" for name, condition in FUNNEL.items())
+        steps = ", ".join(
+            f"coalesce(sum(count) FILTER ({condition}), 0)::BIGINT AS {name}" for name, condition in FUNNEL.items()
+        )
         found = self.rows(
-            f"""SELECT campaign AS campaign_id, {steps},
+            f"""WITH cells AS (SELECT campaign, action, win, count(*) AS count, sum(price) AS price, sum(value) AS value
+                FROM records WHERE action IN {STEPS} GROUP BY ALL)
+            SELECT campaign AS campaign_id, {steps},
                 coalesce(sum(price) FILTER (action = 'impression'), sum(price) FILTER (win), 0) AS spend,
                 coalesce(sum(value) FILTER (action = 'conversion'), 0) AS revenue
-            FROM records WHERE action IN {STEPS} GROUP BY 1 ORDER BY impressions DESC, campaign_id LIMIT {MOST_NAMES}"""
+            FROM cells GROUP BY 1 ORDER BY impressions DESC, campaign_id LIMIT {MOST_NAMES}"""
         )
         return [rated(row) for row in found]
 

@@ -1,4 +1,4 @@
-"""The quick way as SQL: where in an ordinary JSON line a fact stands, and how its text becomes a value.
+"""The quick way as SQL, for JSON lines of any form: where a fact stands in a line, and how its text becomes a value.
 
 Most lines hold nested ECS fields only; then the few nested places are looked at. A line with any dotted or short name
 is looked at in every place, in the order in which :mod:`python_shipper.core.normalize` lets names win. What is not
@@ -8,6 +8,7 @@ without a time.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 
 from python_shipper.analyzers.batch_lines import FAILURES, FIELDS, LONGEST_BYTES, Fact
@@ -111,12 +112,12 @@ def first(places: list[str]) -> str:
     return f"coalesce({', '.join(places)})" if len(places) > 1 else places[0]
 
 
-def reading() -> str:
-    """DuckDB's JSON reader over the file ``$file``."""
-    columns = ", ".join(f"{text(key)}: {text(kind)}" for key, kind in (ECS | rare()).items())
+def read_json(columns: Mapping[str, str]) -> str:
+    """DuckDB's JSON reader over the file ``$file``: these keys, with their types."""
+    chosen = ", ".join(f"{text(key)}: {text(kind)}" for key, kind in columns.items())
     return (
         "read_json($file, format = 'newline_delimited', ignore_errors = true, compression = $compression, "
-        f"maximum_object_size = {LONGEST_BYTES}, columns = {{{columns}}})"
+        f"maximum_object_size = {LONGEST_BYTES}, columns = {{{chosen}}})"
     )
 
 
@@ -146,7 +147,7 @@ def texts() -> str:
         "milliseconds": "duration_ms::VARCHAR",
     }
     columns = ", ".join(f"{expression} AS {quoted(column)}" for column, expression in chosen.items())
-    return f"SELECT {columns} FROM (SELECT *, {unusual} AS unusual FROM {reading()})"
+    return f"SELECT {columns} FROM (SELECT *, {unusual} AS unusual FROM {read_json(ECS | rare())})"
 
 
 def moment_ms(utc: bool) -> str:

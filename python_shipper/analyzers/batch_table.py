@@ -21,6 +21,7 @@ from typing import Any, BinaryIO
 import duckdb
 import orjson
 
+from python_shipper.analyzers.batch_ecs import ecs_facts, is_ordinary
 from python_shipper.analyzers.batch_files import DamagedError, is_gzip, raw_lines
 from python_shipper.analyzers.batch_lines import Fact, Unread, fact_of
 from python_shipper.analyzers.batch_sql import COLUMNS, facts, quoted, text
@@ -29,6 +30,7 @@ from python_shipper.errors import ConfigurationError, ShipperError
 
 CHUNK = 50_000  # rows carried over from Python at a time
 SAMPLES, SAMPLE_CHARACTERS = 20, 300
+MOST_ODD = 0.05  # of a file's lines, before it is read as one of mixed forms
 MOST_THREADS = 4  # each holds buffers of tens of MB
 TABLE = COLUMNS | {"place": "BIGINT"}  # of a line that was read again: the row that the quick way gave it
 DUPLICATES = """
@@ -82,7 +84,8 @@ class FactTable:
             raise ConfigurationError(f"memory: expected a size such as 512MB or 2GB, got {memory[:80]!r}") from error
         columns = ", ".join(f"{quoted(name)} {kind}" for name, kind in TABLE.items())
         self.db.execute(f"CREATE TABLE facts ({columns})")
-        self._query = f"INSERT INTO facts BY NAME {facts(utc=zone is UTC)}"
+        self._general = f"INSERT INTO facts BY NAME {facts(utc=zone is UTC)}"
+        self._ecs = f"INSERT INTO facts BY NAME {ecs_facts()}"
         self._rows = 0
 
     def add_file(self, path: Path) -> None:
@@ -94,22 +97,32 @@ class FactTable:
         with path.open("rb") as file:
             self.account.files += 1
             self.account.bytes += os.fstat(file.fileno()).st_size
-            begin = self._rows
+            begin, wanted = self._rows, None
             try:
-                wanted = self._add_quickly(file)
+                begin, wanted = self._add_quickly(file)
             except duckdb.Error as error:  # a line beyond any bounds, or a damaged archive: every line by itself
                 if isinstance(error, duckdb.OutOfMemoryException):
                     raise
-                wanted = None
             self._add_carefully(path, file, wanted, begin)
 
-    def _add_quickly(self, file: BinaryIO) -> list[int]:
-        """Add a file's rows; the places (from 0) of those left without a time."""
+    def _add_quickly(self, file: BinaryIO) -> tuple[int, list[int]]:
+        """Add a file's rows; the first of them, and the places (from 0) of those left without a time."""
         # By descriptor: the file may be renamed by its rotation meanwhile.
         given = {"file": f"/proc/self/fd/{file.fileno()}", "compression": "gzip" if is_gzip(file) else "none"}
-        added = self.db.execute(self._query, given).fetchall()[0][0]
-        begin, self._rows = self._rows, self._rows + added
-        self.account.lines += added
+        begin, odd = self._rows, None
+        if is_ordinary(first_line(file)):
+            odd = self._odd_rows(self._ecs, given)
+            if len(odd) > MOST_ODD * (self._rows - begin):  # not such a file after all: once more, looking everywhere
+                self.db.execute("UPDATE facts SET ts = NULL WHERE rowid >= ?", [begin])
+                begin, odd = self._rows, None
+        odd = self._odd_rows(self._general, given) if odd is None else odd
+        self.account.lines += self._rows - begin
+        return begin, odd
+
+    def _odd_rows(self, query: str, given: dict[str, str]) -> list[int]:
+        """Add rows by a query; the places of those left without a time."""
+        begin = self._rows
+        self._rows += self.db.execute(query, given).fetchall()[0][0]
         odd = "SELECT rowid FROM facts WHERE rowid >= ? AND ts IS NULL ORDER BY rowid"
         return [row - begin for (row,) in self.db.execute(odd, [begin]).fetchall()]
 
@@ -194,6 +207,16 @@ class FactTable:
 def threads() -> int:
     """As many threads as there are processors, up to what the memory is meant for."""
     return min(MOST_THREADS, len(os.sched_getaffinity(0)))
+
+
+def first_line(file: BinaryIO) -> bytes:
+    """The first line that is not blank, or none where that cannot be read; the file stays at its begin."""
+    try:
+        return next(raw_lines(file), b"")
+    except DamagedError:
+        return b""
+    finally:
+        file.seek(0)
 
 
 def numbered(lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
