@@ -53,6 +53,7 @@ HEAP_BYTES = 50_000_000  # a writer cuts a new segment when its heap is full; ta
 LIMITS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.EACCES, errno.ENOMEM, errno.EIO}
 NOWHERE = -1  # below all places
 MOST_BUCKETS = 65_000  # tantivy gives no more
+DROPPED = ".dropped"
 OPEN_DAYS = 4  # writers open at once: today, yesterday, and two that a backlog brings
 
 
@@ -235,10 +236,19 @@ class Writer:
         if opened is not None:
             opened.writer.rollback()
             del opened
-        shutil.rmtree(day.folder(self.root), ignore_errors=False)
+        folder = day.folder(self.root)
+        self.sweep()
+        folder.rename(folder.with_name(folder.name + DROPPED))  # a reader's watching thread makes a lock file in it
+        self.sweep()
+
+    def sweep(self) -> None:
+        """Delete the files of dropped days, also what a killed process left of them."""
+        for folder in self.root.glob(f"*/*{DROPPED}"):
+            shutil.rmtree(folder)
 
     def drop_expired(self, now_ms: int) -> list[Day]:
         """Delete the days past the age in ``ilm_policies/`` but those on hold, and tell which."""
+        self.guarded(self.sweep)
         return self.drop_all(expired_days(self.droppable(), now_ms))
 
     def drop_beyond(self, limit_bytes: int, now_ms: int) -> list[Day]:

@@ -164,6 +164,7 @@ def test_deletion_is_opt_in_and_the_archive_keeps_all(
     with closing(Checkpoint(data_dir)) as checkpoint:
         checkpoint.set_indices({"christmas-logs-orders-2026.11.21": 120, "christmas-logs-orders-2026.11.22": 10})
     said = shipper("archive", "--delete")
+    assert (said.code, said.err) == (0, "")
     assert said.out.splitlines()[-1] == f"{YESTERDAY}: deleted from the store"
     assert closed_days(data_dir) == {}
     assert len(stored(data_dir)) == 10

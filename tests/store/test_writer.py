@@ -1,7 +1,10 @@
 """The writer stores each id once, whatever is added again, and tells how far each segment came."""
 
+import os
 import random
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -97,6 +100,33 @@ def test_a_day_past_its_age_is_deleted(tmp_path: Path) -> None:
     assert [day.date.isoformat() for day in writer.drop_expired(NOON)] == ["2025-12-03"]
     writer.close()
     assert [hit["_index"] for hit in search(tmp_path)] == ["christmas-logs-orders-2025.12.04"]
+
+
+def test_a_reader_that_makes_its_lock_file_meanwhile_does_not_stop_a_deletion(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer, remove, folder = Writer(tmp_path), os.rmdir, tmp_path / "store/logs/2025-12-03"
+    writer.add([row(NOON - 30 * DAY_MS)])
+    writer.commit()
+
+    def remove_late(*place: Any, **options: Any) -> None:
+        with suppress(FileNotFoundError):
+            (folder / ".tantivy-meta.lock").touch()  # as the thread does that watches an open index
+        remove(*place, **options)
+
+    monkeypatch.setattr(os, "rmdir", remove_late)
+    assert [day.date.isoformat() for day in writer.drop_expired(NOON)] == ["2025-12-03"]
+    assert list(folder.parent.iterdir()) == []
+    writer.close()
+
+
+def test_what_a_killed_deletion_left_is_deleted_by_the_next(tmp_path: Path) -> None:
+    writer, left = Writer(tmp_path), tmp_path / "store/logs/2025-12-02.dropped"
+    left.mkdir(parents=True)
+    (left / "meta.json").touch()
+    assert writer.kept() == writer.drop_expired(NOON) == []
+    assert not left.exists()
+    writer.close()
 
 
 def test_a_day_on_hold_outlives_its_age_and_the_budget(tmp_path: Path) -> None:
