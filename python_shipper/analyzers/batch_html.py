@@ -145,8 +145,8 @@ def timeline(found: Mapping[str, Any], said: Words) -> Iterator[str]:
     yield SVG.format(height=100, more=f'role="img" aria-label="{label}"', inside="".join(drawn))
     begin, end = (text(when(bars[place]["at"])) for place in (0, -1))
     yield f'<div class="axis help"><span>{begin}</span><span>{end}</span></div></div>\n'
-    note = text(said["timeline_help"].format(step=spoken(step, said)))
-    yield f'<p class="note">{note} · max {number(most)}</p>\n</section>\n'
+    note = text(said["timeline_help"].format(step=spoken(step, said), most=number(most)))
+    yield f'<p class="note">{note}</p>\n</section>\n'
 
 
 def spoken(seconds: float, said: Words) -> str:
