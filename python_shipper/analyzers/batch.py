@@ -32,7 +32,7 @@ Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 Moment = datetime | str | None
 Told = Callable[[int, int], None]
 MOST_ERRORS, MESSAGE_CHARACTERS = 200, 500
-MEMORY = "400MB"  # of DuckDB; with Python and the buffers of reading, a process stays under 1 GB
+MEMORY = "300MB"  # of DuckDB; with Python and the buffers of reading, a process stays under 1 GB
 
 
 class AdLogAnalyzer:

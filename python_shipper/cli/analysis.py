@@ -48,7 +48,7 @@ def analyze(
         float, typer.Option(min=0, help="95th percentile of an operation above which there is one.")
     ] = 1000,
     timezone: Annotated[str, typer.Option(help="Zone of times that name none, such as Asia/Seoul.")] = "UTC",
-    memory: Annotated[str, typer.Option(help="What the work may take before it spills to disk.")] = "400MB",
+    memory: Annotated[str, typer.Option(help="What the work may take before it spills to disk.")] = "300MB",
     check: Annotated[bool, typer.Option("--check", help="Exit with code 1 where there is an anomaly.")] = False,
     quiet: Quiet = False,
 ) -> None:

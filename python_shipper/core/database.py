@@ -45,6 +45,9 @@ def opened(path: Path, schema: str, probe: str) -> sqlite3.Connection:
             raise sqlite3.DatabaseError(verdict)
         connection.executescript(schema)
         connection.execute(probe).fetchone()
+    except UnicodeDecodeError as error:  # SQLite names, in its message, a damaged piece of the schema
+        connection.close()
+        raise sqlite3.DatabaseError("its schema is not text") from error
     except BaseException:
         connection.close()
         raise
