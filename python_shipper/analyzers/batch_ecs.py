@@ -11,45 +11,34 @@ import re
 
 import orjson
 
-from python_shipper.analyzers.batch_lines import FAILURES
-from python_shipper.analyzers.batch_sql import COLUMNS, NUMBER, TEXTS, fractional, quoted, rare, read_json, text
+from python_shipper.analyzers.batch_sql import (
+    ALL,
+    ECS,
+    FAILED,
+    NUMBER,
+    TEXTS,
+    VALUES,
+    as_columns,
+    fractional,
+    quoted,
+    rare,
+    read_json,
+    text,
+)
 from python_shipper.contract import contract
 
 # Whatever else may hold a fact makes a line unusual: the keys of `rare`, and those with a dot in here.
-USUAL = {
-    "@timestamp": "VARCHAR",
-    "log": "STRUCT(level VARCHAR)",
-    "log.level": "VARCHAR",
-    "message": "VARCHAR",
-    "event": "STRUCT(id VARCHAR, action VARCHAR, duration VARCHAR)",
-    "trace": "STRUCT(id VARCHAR)",
+USUAL = ECS | {
     "service": "STRUCT(name VARCHAR)",
     "error": "STRUCT(type VARCHAR, message VARCHAR, stack_trace VARCHAR)",
     "christmas": 'STRUCT(operation VARCHAR, campaign STRUCT(id VARCHAR), "campaign.id" VARCHAR, '
     'bid STRUCT(price VARCHAR, win VARCHAR), "bid.price" VARCHAR, "bid.win" VARCHAR, '
     'conversion STRUCT("value" VARCHAR), "conversion.value" VARCHAR)',
 }
-PLACES = {
-    "moment": '"@timestamp"',
-    "service": "service.name",
-    "level": 'lower(coalesce(log.level, "log.level"))',
-    "action": "event.action",
-    "operation": "christmas.operation",
-    "duration": "event.duration",
-    "trace": "trace.id",
-    "id": "event.id",
-    "error_type": "error.type",
-    "stack": "error.stack_trace",
-    "campaign": "christmas.campaign.id",
-    "price": "christmas.bid.price",
-    "win": "christmas.bid.win",
-    "value": 'christmas.conversion."value"',
-    "error_message": "error.message",
-    "line_message": "message",
-}
+PLACES = {column: ".".join(map(quoted, path.split("."))) for column, path in ALL.items()}
+PLACES["level"] = f'lower(coalesce({PLACES["level"]}, "log.level"))'
 DOTTED = ('christmas."campaign.id"', 'christmas."bid.price"', 'christmas."bid.win"', 'christmas."conversion.value"')
 MOMENT = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{3}Z")
-FAILED = f"(error_type IS NOT NULL OR level IN {FAILURES})"
 
 
 def is_ordinary(line: bytes) -> bool:
@@ -61,25 +50,19 @@ def is_ordinary(line: bytes) -> bool:
     if not isinstance(found, dict) or found.keys() & rare().keys():
         return False
     service, moment = found.get("service"), found.get("@timestamp")
-    named = isinstance(service, dict) and bool(service.get("name"))
-    return named and isinstance(moment, str) and MOMENT.fullmatch(moment) is not None
+    has_name = isinstance(service, dict) and bool(service.get("name"))
+    return has_name and isinstance(moment, str) and MOMENT.fullmatch(moment) is not None
 
 
 def ecs_facts() -> str:
     """The query that reads ``$file`` as rows of facts."""
-    columns = {column: column for column in COLUMNS} | {
+    columns = VALUES | {
         "ts": f"CASE WHEN {' AND '.join(ordinary())} THEN epoch_ms(try_cast(moment AS TIMESTAMP)) END",
         "duration": "try_cast(duration AS BIGINT)",
-        "price": "try_cast(price AS DOUBLE)",
-        "win": "win = 'true'",
-        "value": "try_cast(value AS DOUBLE)",
-        "message": f"CASE WHEN {FAILED} THEN coalesce(error_message, line_message) END",
     }
-    chosen = ", ".join(f"{expression} AS {quoted(column)}" for column, expression in columns.items())
-    places = ", ".join(f"{where} AS {quoted(column)}" for column, where in PLACES.items())
     unusual = f"coalesce({', '.join([*map(quoted, rare()), *DOTTED])})"
     reading = read_json(USUAL | dict.fromkeys(rare(), "VARCHAR"))
-    return f"SELECT {chosen} FROM (SELECT {places}, {unusual} IS NULL AS usual FROM {reading})"
+    return f"SELECT {as_columns(columns)} FROM (SELECT {as_columns(PLACES)}, {unusual} IS NULL AS usual FROM {reading})"
 
 
 def ordinary() -> list[str]:

@@ -32,6 +32,13 @@ ECS = {
     "christmas": "JSON",
 }
 MESSAGES = ("error_message", "line_message")
+FAILED = f"(error_type IS NOT NULL OR level IN {FAILURES})"
+VALUES = {column: column for column in COLUMNS} | {  # what becomes of columns whose texts are in order
+    "price": "try_cast(price AS DOUBLE)",
+    "win": "win = 'true'",
+    "value": "try_cast(value AS DOUBLE)",
+    "message": f"CASE WHEN {FAILED} THEN coalesce(error_message, line_message) END",
+}
 STRUCTS = ("log", "event", "trace")  # read as structs, without a look at the text
 LONGEST_NUMBER = 25  # characters of a double in any form are fewer
 NUMBER = "-?[0-9]{1,15}([.][0-9]{1,15})?"
@@ -121,19 +128,15 @@ def read_json(columns: Mapping[str, str]) -> str:
     )
 
 
+def as_columns(expressions: Mapping[str, str]) -> str:
+    """Expressions as columns of these names."""
+    return ", ".join(f"{expression} AS {quoted(column)}" for column, expression in expressions.items())
+
+
 def facts(utc: bool) -> str:
     """The query that reads ``$file`` as rows of facts; a time without a zone is UTC, or the careful way's."""
-    failed = f"(error_type IS NOT NULL OR level IN {FAILURES})"
-    columns = {column: column for column in COLUMNS} | {
-        "ts": f"CASE WHEN {doubtful(failed)} THEN NULL ELSE ts END",
-        "duration": DURATION,
-        "price": "try_cast(price AS DOUBLE)",
-        "win": "win = 'true'",
-        "value": "try_cast(value AS DOUBLE)",
-        "message": f"CASE WHEN {failed} THEN coalesce(error_message, line_message) END",
-    }
-    chosen = ", ".join(f"{expression} AS {quoted(column)}" for column, expression in columns.items())
-    return f"SELECT {chosen} FROM (SELECT *, {moment_ms(utc)} AS ts FROM ({texts()}))"
+    columns = VALUES | {"ts": f"CASE WHEN {doubtful()} THEN NULL ELSE ts END", "duration": DURATION}
+    return f"SELECT {as_columns(columns)} FROM (SELECT *, {moment_ms(utc)} AS ts FROM ({texts()}))"
 
 
 def texts() -> str:
@@ -146,8 +149,7 @@ def texts() -> str:
         "seconds": "duration::VARCHAR",
         "milliseconds": "duration_ms::VARCHAR",
     }
-    columns = ", ".join(f"{expression} AS {quoted(column)}" for column, expression in chosen.items())
-    return f"SELECT {columns} FROM (SELECT *, {unusual} AS unusual FROM {read_json(ECS | rare())})"
+    return f"SELECT {as_columns(chosen)} FROM (SELECT *, {unusual} AS unusual FROM {read_json(ECS | rare())})"
 
 
 def moment_ms(utc: bool) -> str:
@@ -174,7 +176,7 @@ DURATION = f"""CASE WHEN duration IS NOT NULL THEN try_cast(duration AS BIGINT)
     WHEN milliseconds IS NOT NULL THEN try_cast({SCALED["milliseconds"]} AS BIGINT) END"""
 
 
-def doubtful(failed: str) -> str:
+def doubtful() -> str:
     """Whether a row may mean something else than its texts say; null, which is no, where nothing is unusual."""
     longest = contract().limits.keyword_characters
     numbers = [
@@ -191,7 +193,7 @@ def doubtful(failed: str) -> str:
         *numbers,
         *(f"NOT regexp_full_match({column}, {text(NUMBER)})" for column in ("price", "value")),
         "win NOT IN ('true', 'false')",
-        f"({failed} AND ({' OR '.join(doubt(each) for doubt in (structured, fractional) for each in MESSAGES)}))",
+        f"({FAILED} AND ({' OR '.join(doubt(each) for doubt in (structured, fractional) for each in MESSAGES)}))",
     ]
     return f"({' OR '.join(doubts)})"
 

@@ -75,9 +75,7 @@ def run(settings: Settings, lock: ProcessLock, listener: socket.socket) -> None:
         if events := feed(settings, analysis):
             events.start()
             stack.callback(events.stop)
-        if (
-            settings.prometheus_textfile
-        ):  # its last content comes after the agent's end and before the alerts' file closes
+        if settings.prometheus_textfile:  # its last content comes after the agent's end, before the alerts' file closes
             textfile = Textfile(settings.prometheus_textfile, lambda: app.state.service.metrics()[0])
             textfile.start()
             stack.callback(textfile.close)

@@ -54,10 +54,8 @@ asyncio.run(monitor.start_monitoring())
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[RedisServer]:
-    made = RedisServer(tmp_path / "redis", durable=True)
-    made.start()
-    yield made
-    made.kill()
+    with RedisServer(tmp_path / "redis", durable=True) as server:
+        yield server
 
 
 def test_redis_killed_in_mid_stream_costs_no_event_and_repeats_none(server: RedisServer, root: Root) -> None:

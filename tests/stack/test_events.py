@@ -53,10 +53,8 @@ def test_an_event_in_ecs_terms(data: object, level: str, outcome: str, rest: dic
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path / "redis", durable=True)
-    server.start()
-    yield server
-    server.kill()
+    with RedisServer(tmp_path / "redis", durable=True) as server:
+        yield server
 
 
 @pytest.fixture
