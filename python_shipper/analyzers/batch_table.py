@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -28,7 +29,7 @@ from python_shipper.analyzers.batch_sql import COLUMNS, facts, quoted, text
 from python_shipper.core.segments import OPENED
 from python_shipper.errors import ConfigurationError, ShipperError
 
-CHUNK = 50_000  # rows carried over from Python at a time
+CHUNK = 10_000  # rows carried over from Python at a time: as Python objects they take ten times their size
 SAMPLES, SAMPLE_CHARACTERS = 20, 300
 MOST_ODD = 0.05  # of a file's lines, before it is read as one of mixed forms
 MOST_THREADS = 4  # each holds buffers of tens of MB
@@ -105,7 +106,7 @@ class FactTable:
                     raise
             self._add_carefully(path, file, wanted, begin)
 
-    def _add_quickly(self, file: BinaryIO) -> tuple[int, list[int]]:
+    def _add_quickly(self, file: BinaryIO) -> tuple[int, array[int]]:
         """Add a file's rows; the first of them, and the places (from 0) of those left without a time."""
         # By descriptor: the file may be renamed by its rotation meanwhile.
         given = {"file": f"/proc/self/fd/{file.fileno()}", "compression": "gzip" if is_gzip(file) else "none"}
@@ -119,12 +120,15 @@ class FactTable:
         self.account.lines += self._rows - begin
         return begin, odd
 
-    def _odd_rows(self, query: str, given: dict[str, str]) -> list[int]:
+    def _odd_rows(self, query: str, given: dict[str, str]) -> array[int]:
         """Add rows by a query; the places of those left without a time."""
         begin = self._rows
         self._rows += self.db.execute(query, given).fetchall()[0][0]
-        odd = "SELECT rowid FROM facts WHERE rowid >= ? AND ts IS NULL ORDER BY rowid"
-        return [row - begin for (row,) in self.db.execute(odd, [begin]).fetchall()]
+        found = self.db.execute("SELECT rowid FROM facts WHERE rowid >= ? AND ts IS NULL ORDER BY rowid", [begin])
+        odd = array("q")  # they may be all rows of a large file
+        while rows := found.fetchmany(CHUNK):
+            odd.extend(row - begin for (row,) in rows)
+        return odd
 
     def _add_carefully(self, path: Path, file: BinaryIO, wanted: Sequence[int] | None, begin: int) -> None:
         """Add the lines at the places ``wanted`` of a file, whose first row is ``begin``; or all of them."""
