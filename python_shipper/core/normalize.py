@@ -75,21 +75,21 @@ def winners(line: Event, moved: list[Given]) -> list[Given]:
 def leaves(node: Event, keys: tuple[str, ...] = ()) -> Iterator[Given]:
     """Every value of the line that is a leaf to the contract: a scalar, a list, or an object that no field lies in."""
     for key, value in node.items():
-        path = ".".join((*keys, key))
+        here = (*keys, key)
+        path = ".".join(here)
+        if isinstance(value, dict) and path in prefixes():
+            yield from leaves(value, here)
+            continue
+        kept = pruned(value)
+        if kept is None:
+            continue
         short = short_names().get(key) if not keys and not isinstance(value, dict) else None
         if short:
             order, field, scale = short
-            found = Given(field, (SHORT, order), (key,), value, scale)
-        elif isinstance(value, dict) and path in prefixes():
-            yield from leaves(value, (*keys, key))
-            continue
+            yield Given(field, (SHORT, order), here, kept, scale)
         else:
-            found = Given(
-                path, (DOTTED if "." in key or any("." in k for k in keys) else NESTED, 0), (*keys, key), value
-            )
-        kept = pruned(found.value)
-        if kept is not None:
-            yield found._replace(value=kept)
+            dotted = path.count(".") > len(keys)  # more dots than joints: a key has one of its own
+            yield Given(path, (DOTTED if dotted else NESTED, 0), here, kept)
 
 
 def tree_of(path: str) -> str | None:
